@@ -1,0 +1,143 @@
+"""What a running build, machine or console reports, and to whom.
+
+Stages never print. They report through a :class:`Reporter`; whoever listens (progress bars, plain lines, JSON lines,
+the app) draws the events. Listeners are called from worker threads, one event at a time.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Literal
+
+from thanos_tui.errors import Interrupted
+
+Level = Literal["debug", "info", "warning", "error"]
+
+
+@dataclass(frozen=True)
+class StepStarted:
+    """A piece of work begins. ``step`` is its path (``images/sshd``), ``total`` its size in ``unit`` if known."""
+
+    step: str
+    title: str
+    total: int | None = None
+    unit: Literal["bytes", "items", ""] = ""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """A step has come this far; ``total`` replaces the one given at its start."""
+
+    step: str
+    done: int
+    total: int | None = None
+
+
+@dataclass(frozen=True)
+class LogLine:
+    """A line of narration that belongs to a step (or to none: ``""``)."""
+
+    step: str
+    text: str
+    level: Level = "info"
+
+
+@dataclass(frozen=True)
+class StepFinished:
+    """A step ended, well or not, after so many seconds. ``note`` says how (``cached``, ``12 packages``)."""
+
+    step: str
+    ok: bool
+    seconds: float
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Artefact:
+    """An output file stands complete at ``path`` (size in bytes, hash in hex)."""
+
+    path: str
+    format: str
+    size: int
+    sha256: str
+
+
+Event = StepStarted | Progress | LogLine | StepFinished | Artefact
+Listener = Callable[[Event], None]
+
+
+def ignore(_event: Event) -> None:
+    """The listener for callers that do not care."""
+
+
+@dataclass
+class Step:
+    """A step under way; its methods may be called from any thread."""
+
+    reporter: Reporter
+    path: str
+    total: int | None
+    done: int = 0
+    note: str = ""
+    _shown: float = 0.0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def advance(self, amount: int) -> None:
+        """Report ``amount`` more units done. Raises Interrupted once the work is cancelled."""
+        self.reporter.check()
+        with self._lock:
+            self.done += amount
+            now = time.monotonic()
+            # Ten updates a second are as many as an eye wants; the last one always goes out.
+            if now - self._shown < 0.1 and self.done != self.total:
+                return
+            self._shown = now
+        self.reporter.report(Progress(self.path, self.done, self.total))
+
+    def log(self, text: str, level: Level = "info") -> None:
+        self.reporter.report(LogLine(self.path, text, level))
+
+
+class Reporter:
+    """Carries events to one listener, and the wish to stop the other way."""
+
+    def __init__(self, listener: Listener = ignore) -> None:
+        self._listener = listener
+        self._lock = threading.Lock()
+        self._cancelled = threading.Event()
+
+    def report(self, event: Event) -> None:
+        with self._lock:
+            self._listener(event)
+
+    def log(self, text: str, level: Level = "info") -> None:
+        self.report(LogLine("", text, level))
+
+    def cancel(self) -> None:
+        """Ask every stage to stop at its next check."""
+        self._cancelled.set()
+
+    def check(self) -> None:
+        """Raise Interrupted if the work was cancelled; long loops call this."""
+        if self._cancelled.is_set():
+            raise Interrupted
+
+    @contextmanager
+    def step(
+        self, path: str, title: str, total: int | None = None, unit: Literal["bytes", "items", ""] = ""
+    ) -> Iterator[Step]:
+        """Report the start and the end of a step around the work done inside."""
+        self.check()
+        step = Step(self, path, total)
+        self.report(StepStarted(path, title, total, unit))
+        started = time.monotonic()
+        ok = False
+        try:
+            yield step
+            ok = True
+        finally:
+            self.report(StepFinished(path, ok, time.monotonic() - started, step.note))

@@ -1,0 +1,84 @@
+"""Files and directories of our own: where they live (XDG), and how they are written (beside, fsync, rename)."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from thanos_tui.errors import HostError
+
+APPLICATION = "thanos-tui"
+
+
+def _base(variable: str, default: str) -> Path:
+    # The XDG Base Directory Specification: relative values are to be ignored.
+    value = os.environ.get(variable, "")
+    return Path(value) / APPLICATION if value.startswith("/") else Path.home() / default / APPLICATION
+
+
+def cache_dir() -> Path:
+    """Everything that can be made again: packages, images, segments (``$XDG_CACHE_HOME/thanos-tui``)."""
+    return _base("XDG_CACHE_HOME", ".cache")
+
+
+def data_dir() -> Path:
+    """What cannot be made again: generated keys (``$XDG_DATA_HOME/thanos-tui``)."""
+    return _base("XDG_DATA_HOME", ".local/share")
+
+
+def state_dir() -> Path:
+    """Machines and logs (``$XDG_STATE_HOME/thanos-tui``)."""
+    return _base("XDG_STATE_HOME", ".local/state")
+
+
+def assets_dir() -> Path:
+    """The catalogue, recipes and module lists: inside the installed package, or beside it in a checkout."""
+    installed = Path(__file__).parent / "assets"
+    return installed if installed.is_dir() else Path(__file__).parent.parent / "assets"
+
+
+@contextmanager
+def replacing(path: Path, mode: int = 0o644) -> Iterator[BinaryIO]:
+    """Write a whole file or nothing: the body writes to a temporary neighbour, which is renamed over ``path``.
+
+    If the body raises, the neighbour is removed and ``path`` stays as it was. The file's permissions become ``mode``
+    less the umask.
+
+    Raises HostError where the directory cannot be written or the disk is full.
+    """
+    umask = os.umask(0)
+    os.umask(umask)
+    temporary: Path | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+        temporary = Path(name)
+        with os.fdopen(descriptor, "wb") as stream:
+            yield stream
+            stream.flush()
+            os.fchmod(stream.fileno(), mode & ~umask)
+            os.fsync(stream.fileno())
+        temporary.rename(path)
+    except OSError as error:
+        if error.filename not in (None, str(path), str(path.parent), str(temporary)):
+            raise
+        raise HostError(f"cannot write {path}: {error.strerror}", hint=_remedy(error)) from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+def _remedy(error: OSError) -> str | None:
+    import errno
+
+    return {
+        errno.ENOSPC: "free some space on that disk, or choose another place",
+        errno.EDQUOT: "your disk quota is used up: free some space, or choose another place",
+        errno.EACCES: "choose a directory that you may write to",
+        errno.EPERM: "choose a directory that you may write to",
+        errno.EROFS: "that file system is mounted read-only: choose another place",
+    }.get(error.errno or 0)

@@ -1,0 +1,37 @@
+"""Members: the entries of a file tree as layers, tar archives and initramfs archives hold them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import BinaryIO, Literal
+
+Kind = Literal["file", "dir", "symlink", "hardlink", "char", "block", "fifo"]
+
+
+@dataclass(frozen=True)
+class Member:
+    """One entry of a tree.
+
+    name: its path without a leading or trailing slash; ``"."`` is the root itself.
+    mode: permission bits (``0o7777`` at most), without the file type.
+    mtime: seconds since 1970; archives that cannot hold fractions cut them off.
+    linkname: the target of a symlink as written, or the ``name`` of the member a hard link shares its content with.
+    size: bytes of content (files only).
+    device: (major, minor) of a device node.
+    pax: further PAX records that a tar archive keeps (POSIX.1-2017, pax).
+    open: gives the content as a stream. A member that comes from a running archive can be read only until the next
+        member is asked for, and only once.
+    """
+
+    name: str
+    kind: Kind
+    mode: int = 0o644
+    uid: int = 0
+    gid: int = 0
+    mtime: float = 0
+    linkname: str = ""
+    size: int = 0
+    device: tuple[int, int] = (0, 0)
+    pax: Mapping[str, str] = field(default_factory=dict)
+    open: Callable[[], BinaryIO] | None = field(default=None, compare=False, repr=False)
