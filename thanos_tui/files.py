@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from collections.abc import Iterator
@@ -66,19 +67,19 @@ def replacing(path: Path, mode: int = 0o644) -> Iterator[BinaryIO]:
     except OSError as error:
         if error.filename not in (None, str(path), str(path.parent), str(temporary)):
             raise
-        raise HostError(f"cannot write {path}: {error.strerror}", hint=_remedy(error)) from error
+        raise unwritable(path, error) from error
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
 
 
-def _remedy(error: OSError) -> str | None:
-    import errno
-
-    return {
+def unwritable(path: Path, error: OSError) -> HostError:
+    """The error to raise where ``path`` could not be written: why not, and what to do about it."""
+    remedy = {
         errno.ENOSPC: "free some space on that disk, or choose another place",
         errno.EDQUOT: "your disk quota is used up: free some space, or choose another place",
         errno.EACCES: "choose a directory that you may write to",
         errno.EPERM: "choose a directory that you may write to",
         errno.EROFS: "that file system is mounted read-only: choose another place",
     }.get(error.errno or 0)
+    return HostError(f"cannot write {path}: {error.strerror}", hint=remedy)
