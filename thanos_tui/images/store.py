@@ -24,7 +24,7 @@ import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from thanos_tui.errors import BuildError, HostError, InputError, IntegrityError
 from thanos_tui.files import replacing, unwritable
@@ -191,7 +191,7 @@ class Store:
             raise BuildError(f"the document {digest} in {self.path} is not a JSON object")
         return value
 
-    def open_blob(self, digest: str) -> BinaryIO:
+    def open_blob(self, digest: str) -> io.BufferedReader:
         """The content of a blob, hashed while it is read.
 
         Reading to the end raises IntegrityError where the content does not match; the damaged copy is then removed, so
@@ -242,7 +242,8 @@ class Store:
         finally:
             if temporary is not None:
                 temporary.unlink(missing_ok=True)
-        return Descriptor(f"sha256:{digest.hexdigest()}", size, media_type)
+        name = f"sha256:{digest.hexdigest()}"
+        return Descriptor(name, size, media_type, name if media_type == LAYER else "")
 
     def put_layer(self, chunks: Iterable[bytes]) -> Descriptor:
         """Store a tar archive as a zstd layer, always with the same bytes; its ``diff_id`` is taken on the way."""
@@ -263,23 +264,25 @@ class Store:
     def add_image(self, reference: str, arch: str, config: Mapping[str, Any], layers: Sequence[Descriptor]) -> Image:
         """Give stored layers (lowest first) a run configuration and a name; the name's other architectures stay.
 
-        Same arguments, same manifest digest: the documents hold no times.
+        The layers come from :meth:`put_layer`, or are plain archives (``LAYER``) from :meth:`put_blob`. Same arguments,
+        same manifest digest: the documents hold no times.
         """
         full = references.expand(reference)
         # Refuses what no reader would find again.
         references.split(full)
-        known = [layer if layer.diff_id else self._measured(layer) for layer in layers]
+        if not all(layer.diff_id for layer in layers):
+            raise ValueError("a layer without diff_id: put_layer makes layers that have it")
         document = {
             "architecture": arch,
             "os": "linux",
             "config": dict(config),
-            "rootfs": {"type": "layers", "diff_ids": [layer.diff_id for layer in known]},
+            "rootfs": {"type": "layers", "diff_ids": [layer.diff_id for layer in layers]},
         }
         manifest = {
             "schemaVersion": 2,
             "mediaType": OCI_MANIFEST,
             "config": _entry_of(self._put_document(document, OCI_CONFIG)),
-            "layers": [_entry_of(layer) for layer in known],
+            "layers": [_entry_of(layer) for layer in layers],
         }
         stored = self._put_document(manifest, OCI_MANIFEST)
         platform = {"architecture": arch, "os": "linux"}
@@ -301,7 +304,7 @@ class Store:
             root = self._put_document(index, OCI_INDEX)
             names = {_NAME: full, _CONTAINERD_NAME: full}
             self._replace_entry(full, {**_entry_of(root), "annotations": names})
-        return Image(full, stored.digest, arch, dict(config), tuple(known))
+        return Image(full, stored.digest, arch, dict(config), tuple(layers))
 
     def prune(self, keep: Collection[str], grace: float = 3600) -> int:
         """Remove every image whose name is not in ``keep``, and all blobs that nothing leads to any more.
@@ -450,16 +453,6 @@ class Store:
 
     def _complete(self, image: Image) -> bool:
         return all(self.has_blob(layer) for layer in image.layers)
-
-    def _measured(self, layer: Descriptor) -> Descriptor:
-        """The layer with its ``diff_id``, which needs one reading."""
-        from thanos_tui.images.layers import unpacked
-
-        whole = hashlib.sha256()
-        with unpacked(self, layer, f"the layer {layer.digest}") as stream:
-            while chunk := stream.read(_CHUNK):
-                whole.update(chunk)
-        return Descriptor(layer.digest, layer.size, layer.media_type, f"sha256:{whole.hexdigest()}")
 
     def _put_document(self, document: Mapping[str, Any], media_type: str) -> Descriptor:
         text = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)

@@ -1,0 +1,294 @@
+"""The file tree of an image: its layers laid over one another.
+
+The rules are those of the OCI image specification (layer.md) as containerd applies them: a later layer replaces, a
+whiteout (``.wh.NAME``) removes what lower layers brought, an opaque one (``.wh..wh..opq``) all of a directory; of one
+name in one layer the last counts; symbolic links in a member's path are followed, inside the image's root.
+
+Two readings: the first builds the tree of names (and checks every hash before anything is given out), the second hands
+out what is left of each layer. So memory grows with the number of files, not with their size, and nothing is unpacked
+to disk.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import zlib
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import BinaryIO
+
+from thanos_tui import tarball
+from thanos_tui.errors import BuildError
+from thanos_tui.images.store import Descriptor, Image, Store
+from thanos_tui.tree import Kind, Member
+
+_WHITEOUT = ".wh."
+_OPAQUE = ".wh..wh..opq"
+# The kernel gives up after as many symbolic links in one path.
+_LINKS = 40
+_CHUNK = 1 << 20
+# zstd --ultra --long=27; more would be memory that a hostile layer chooses.
+_WINDOW = 1 << 27
+# Directories that no layer describes: open to all, root's, and as old as everything else that a build makes up.
+_IMPLIED_MTIME = 1492533000
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What an image may unpack to before it counts as a bomb: bytes of content, and files, links and directories."""
+
+    size: int = 32 << 30
+    members: int = 1_000_000
+
+
+class _Node:
+    """A name of the tree. ``place`` is where its header stands: (layer, member); None if no header made it.
+
+    ``inode`` is the place of the header with the content: another one than ``place`` for a hard link.
+    """
+
+    __slots__ = ("children", "inode", "kind", "member", "place")
+
+    def __init__(self, kind: Kind, place: tuple[int, int] | None, inode: tuple[int, int] | None) -> None:
+        self.kind = kind
+        self.place = place
+        self.inode = inode
+        self.children: dict[str, _Node] = {}
+        self.member: Member | None = None
+
+    def layer(self) -> int:
+        return self.place[0] if self.place else -1
+
+
+def flatten(store: Store, image: Image, limits: Limits = Limits()) -> Iterator[Member]:
+    """The members of the image's tree: every name once, directories before what they hold, targets before hard links.
+
+    Directories that no layer describes are made up: mode 0755, root's. The root itself (``.``) comes first, where a
+    layer describes it. Order is that of the layers, lowest first, and of the members in them.
+
+    Raises IntegrityError for a damaged blob, BuildError for a layer that is no archive, leaves its root, links to
+    nothing, or exceeds ``limits``; each names the layer.
+    """
+    return _Tree(store, image, limits).members()
+
+
+def select(store: Store, image: Image, names: Collection[str], limits: Limits = Limits()) -> Iterator[Member]:
+    """Those members of the tree that have one of these names (not directories), in the order of their layers.
+
+    A file that has more names comes as a file, not as a hard link, unless both are wanted.
+    """
+    return _Tree(store, image, limits).members(frozenset(names))
+
+
+@contextmanager
+def unpacked(store: Store, layer: Descriptor, what: str) -> Iterator[BinaryIO]:
+    """The layer's archive without its compression: gzip (any number of members), zstd or none, as its first bytes say.
+
+    ``what`` is how errors call the layer. Reading to the end of the blob checks its hash.
+    """
+    import zstandard
+
+    with store.open_blob(layer.digest) as blob:
+        head = blob.peek(4)[:4]
+        stream: BinaryIO = blob
+        if head[:2] == b"\x1f\x8b":
+            stream = io.BufferedReader(gzip.GzipFile(fileobj=blob), _CHUNK)
+        elif head == b"\x28\xb5\x2f\xfd" or head[1:] == b"\x2a\x4d\x18":
+            unzstd = zstandard.ZstdDecompressor(max_window_size=_WINDOW)
+            stream = io.BufferedReader(unzstd.stream_reader(blob, read_across_frames=True), _CHUNK)
+        try:
+            yield stream
+        except (gzip.BadGzipFile, EOFError, zlib.error, zstandard.ZstdError) as error:
+            raise BuildError(f"{what} cannot be unpacked: {error}") from error
+
+
+class _Tree:
+    """The names of an image, from a first reading of its layers."""
+
+    def __init__(self, store: Store, image: Image, limits: Limits) -> None:
+        self._store = store
+        self._image = image
+        self._limits = limits
+        self._root = _Node("dir", None, None)
+        self._count = 0
+        size = 0
+        for number in range(len(image.layers)):
+            for position, member in enumerate(self._layer(number)):
+                size += member.size
+                if size > limits.size:
+                    raise BuildError(f"the image {image.reference} unpacks to more than {limits.size >> 20} MiB")
+                self._add(member, (number, position))
+
+    def _what(self, number: int) -> str:
+        return f"layer {number + 1} ({self._image.layers[number].digest}) of the image {self._image.reference}"
+
+    def _layer(self, number: int) -> Iterator[Member]:
+        layer, what = self._image.layers[number], self._what(number)
+        with unpacked(self._store, layer, what) as stream:
+            yield from tarball.members(stream, what)
+            # What follows the archive's end mark is only there to be hashed.
+            while stream.read(_CHUNK):
+                pass
+
+    # The first reading
+
+    def _add(self, member: Member, place: tuple[int, int]) -> None:
+        if member.name == ".":
+            if member.kind == "dir":
+                self._root.member, self._root.place = replace(member, open=None), place
+            return
+        above, _, name = member.name.rpartition("/")
+        if name.startswith(_WHITEOUT) and name != _WHITEOUT:
+            directory = self._directory(above, place, make=False)
+            if directory is not None and name == _OPAQUE:
+                self._remove_lower(directory, place[0])
+            elif directory is not None and not name.startswith(_WHITEOUT * 2):
+                self._remove_name(directory, name.removeprefix(_WHITEOUT), place[0])
+            return
+        directory = self._directory(above, place, make=True) or self._root
+        old = directory.children.get(name)
+        if member.kind == "hardlink":
+            target = self._lookup(member.linkname, place)
+            if target is None or target.kind == "dir":
+                raise BuildError(
+                    f"{self._what(place[0])}: {member.name} is a hard link to {member.linkname}, which is not there"
+                )
+            if target is old:
+                return
+            node = self._new(target.kind, place, target.inode)
+            node.member = target.member
+        else:
+            node = self._new(member.kind, place, place)
+            if member.kind in ("dir", "symlink"):
+                node.member = replace(member, open=None)
+            if member.kind == "dir" and old is not None and old.kind == "dir":
+                node.children = old.children
+        directory.children[name] = node
+
+    def _new(self, kind: Kind, place: tuple[int, int] | None, inode: tuple[int, int] | None) -> _Node:
+        self._count += 1
+        if self._count > self._limits.members:
+            raise BuildError(f"the image {self._image.reference} has more than {self._limits.members} members")
+        return _Node(kind, place, inode)
+
+    def _directory(self, path: str, place: tuple[int, int], make: bool) -> _Node | None:
+        """The directory at ``path``, links followed; missing ones are made, or the answer is None."""
+        trail = [self._root]
+        steps = path.split("/")[::-1] if path else []
+        links = 0
+        while steps:
+            step = steps.pop()
+            if step in ("", "."):
+                continue
+            if step == "..":
+                # The root is its own parent: no link leads out of it.
+                del trail[max(1, len(trail) - 1) :]
+                continue
+            node = trail[-1].children.get(step)
+            if node is None:
+                if not make:
+                    return None
+                node = trail[-1].children[step] = self._new("dir", None, None)
+            if node.kind == "symlink" and node.member is not None:
+                links += 1
+                if links > _LINKS or len(steps) > 4096:
+                    raise BuildError(f"{self._what(place[0])}: too many symbolic links on the way to {path}")
+                if node.member.linkname.startswith("/"):
+                    del trail[1:]
+                steps += node.member.linkname.split("/")[::-1]
+                continue
+            if node.kind != "dir":
+                if not make:
+                    return None
+                raise BuildError(f"{self._what(place[0])}: {path} cannot be a directory, {step} is a {node.kind}")
+            trail.append(node)
+        return trail[-1]
+
+    def _lookup(self, path: str, place: tuple[int, int]) -> _Node | None:
+        above, _, name = path.rpartition("/")
+        directory = self._directory(above, place, make=False)
+        return directory.children.get(name) if directory is not None else None
+
+    def _remove_name(self, directory: _Node, name: str, layer: int) -> None:
+        node = directory.children.get(name)
+        if node is None:
+            return
+        if node.kind == "dir":
+            self._remove_lower(node, layer)
+        if node.layer() < layer and not node.children:
+            del directory.children[name]
+
+    def _remove_lower(self, directory: _Node, layer: int) -> None:
+        """Remove below ``directory`` what lower layers brought; what this layer has already put there stays."""
+        # Deepest first, without recursion: a path can be longer than Python's stack.
+        order = [directory]
+        for node in order:
+            order += [child for child in node.children.values() if child.kind == "dir"]
+        for node in reversed(order):
+            for name in [name for name, child in node.children.items() if child.layer() < layer and not child.children]:
+                del node.children[name]
+
+    # The second reading
+
+    def members(self, names: frozenset[str] | None = None) -> Iterator[Member]:
+        directories: dict[str, Member] = {}
+        owners: dict[tuple[int, int], list[tuple[tuple[int, int], str]]] = {}
+        wanted: dict[tuple[int, int], tuple[str, str]] = {}
+        todo: list[tuple[str, _Node]] = [(name, node) for name, node in self._root.children.items()]
+        while todo:
+            path, node = todo.pop()
+            if node.kind == "dir":
+                made_up = Member(path, "dir", mode=0o755, mtime=_IMPLIED_MTIME)
+                directories[path] = replace(node.member, name=path) if node.member else made_up
+                todo += [(f"{path}/{name}", child) for name, child in node.children.items()]
+                if node.place and names is None:
+                    wanted[node.place] = (path, "")
+            elif (names is None or path in names) and node.place and node.inode:
+                owners.setdefault(node.inode, []).append((node.place, path))
+        for inode, group in owners.items():
+            # The content goes to the first name that is left, which need not be the one it came with.
+            (_, first), *others = sorted(group)
+            wanted[inode] = (first, "")
+            wanted.update({place: (path, first) for place, path in others})
+        if names is None and self._root.member is not None:
+            yield self._root.member
+        given: set[str] = set()
+        for number in range(len(self._image.layers)):
+            left = sum(place[0] == number for place in wanted)
+            if not left:
+                continue
+            for position, member in enumerate(self._layer(number)):
+                path, target = wanted.get((number, position), ("", ""))
+                if path:
+                    if names is None:
+                        yield from _missing(path, directories, given)
+                    if target:
+                        yield replace(member, name=path, kind="hardlink", linkname=target, size=0, open=None)
+                    elif path not in directories:
+                        yield replace(member, name=path)
+                    elif path not in given:
+                        given.add(path)
+                        yield directories[path]
+                    left -= 1
+                    if not left:
+                        break
+        if names is None:
+            # Directories without a header that lost all they held.
+            for path in sorted(directories):
+                yield from _missing(f"{path}/", directories, given)
+
+
+def _missing(path: str, directories: dict[str, Member], given: set[str]) -> Iterator[Member]:
+    """The directories above ``path`` that have not been given out yet, top first."""
+    above = path.rpartition("/")[0]
+    if not above or above in given:
+        return
+    missing = []
+    while above and above not in given:
+        missing.append(above)
+        above = above.rpartition("/")[0]
+    for name in reversed(missing):
+        given.add(name)
+        yield directories[name]
