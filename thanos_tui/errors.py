@@ -5,6 +5,7 @@ The exit codes are part of the interface (see ``docs/exit-codes.md``); scripts r
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -78,3 +79,12 @@ class Interrupted(ThanosError):
 
     def __init__(self) -> None:
         super().__init__("interrupted")
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The one of ``known`` that was probably meant by ``name``, for hints; None if nothing comes close."""
+    import difflib
+
+    folded = {item.casefold(): item for item in known}
+    close = difflib.get_close_matches(name.casefold(), folded, n=1, cutoff=0.6)
+    return folded[close[0]] if close else None
