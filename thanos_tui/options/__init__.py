@@ -1,1 +1,66 @@
 """The catalogue: what can be configured, what each option depends on, and its resolved value with its origin."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from thanos_tui.files import assets_dir
+from thanos_tui.options.catalogue import Catalogue, Menu, Option
+from thanos_tui.options.reading import read_catalogue
+from thanos_tui.options.render import (
+    BuildSettings,
+    as_arguments,
+    as_command,
+    changed,
+    make_profile_key,
+    profile_key,
+    render,
+    settings,
+)
+from thanos_tui.options.resolve import (
+    Assignment,
+    Assignments,
+    Edited,
+    Facts,
+    InProfile,
+    OnCommandLine,
+    Resolved,
+    State,
+    resolve,
+    visible,
+    why_not,
+)
+
+__all__ = [
+    "Assignment",
+    "Assignments",
+    "BuildSettings",
+    "Catalogue",
+    "Edited",
+    "Facts",
+    "InProfile",
+    "Menu",
+    "OnCommandLine",
+    "Option",
+    "Resolved",
+    "State",
+    "as_arguments",
+    "as_command",
+    "changed",
+    "load",
+    "make_profile_key",
+    "profile_key",
+    "read_catalogue",
+    "render",
+    "resolve",
+    "settings",
+    "visible",
+    "why_not",
+]
+
+
+@cache
+def load() -> Catalogue:
+    """The catalogue of this program. Raises InputError for a mistake in it."""
+    directory = assets_dir() / "linuxkit" / "catalogue"
+    return read_catalogue(sorted(directory.glob("*.yml")))

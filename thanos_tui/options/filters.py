@@ -1,0 +1,248 @@
+"""What ``${option | filter}`` in a template can do with a value; files are read relative to the profile."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from thanos_tui import keys
+from thanos_tui.errors import InputError
+from thanos_tui.options.templates import NOTHING, Filter
+from thanos_tui.options.values import split_extra_file
+
+# Text up to this size is written into the config itself, so that one file holds everything; what is larger, or no
+# text, is named by its path.
+LARGEST_CONTENTS = 64 * 1024
+
+_MAKE_KEY = (
+    "make one with `ssh-keygen -t ed25519`, or let ThanOS make one for this profile: --set sshd.generate-key=true"
+)
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a profile's paths and references are relative to.
+
+    directory: where the profile is. profile_key: the key pair made for this profile, if there is one.
+    """
+
+    directory: Path
+    home: Path = field(default_factory=Path.home)
+    environment: Mapping[str, str] = field(default_factory=lambda: os.environ)
+    profile_key: Path | None = None
+
+    def path(self, text: str) -> Path:
+        """The file that a path in the profile names."""
+        if text == "~" or text.startswith("~/"):
+            return self.home / text[2:]
+        return self.directory / text
+
+
+def public_keys(given: list[str], surroundings: Surroundings) -> list[str]:
+    """The lines of authorized_keys: public keys as given, and those in the files that paths and patterns name.
+
+    A pattern may match files that sshd would not take (certificates, old key types): they are left out as long as
+    another key is found. A private key is refused wherever it is. Raises InputError, too, when no key is left.
+    """
+    lines: dict[str, str] = {}
+    refused: InputError | None = None
+    for item in given:
+        is_key = " " in item.strip() and not item.startswith(("/", "~", "."))
+        if is_key:
+            line = keys.check_public(item, "sshd.authorized-keys")
+            lines.setdefault(keys.fingerprint(line), line)
+            continue
+        path = surroundings.path(item)
+        is_pattern = any(character in item for character in "*?[")
+        found = sorted(path.parent.glob(path.name)) if is_pattern else [path]
+        for file in found:
+            try:
+                for fingerprint, line in _key_lines(file):
+                    lines.setdefault(fingerprint, line)
+            except InputError as error:
+                if not is_pattern or isinstance(error, PrivateKey):
+                    raise
+                refused = refused or error
+    if surroundings.profile_key is not None:
+        line = keys.public_line(surroundings.profile_key)
+        lines.setdefault(keys.fingerprint(line), line)
+    if not lines:
+        if refused is not None:
+            raise refused
+        shown = ", ".join(given) or "sshd.authorized-keys is empty"
+        raise InputError(f"there is no SSH key to log in with ({shown})", hint=_MAKE_KEY)
+    return list(lines.values())
+
+
+class PrivateKey(InputError):
+    """A private key where only public ones may be."""
+
+
+def _key_lines(file: Path) -> Iterator[tuple[str, str]]:
+    try:
+        with file.open("rb") as stream:
+            data = stream.read(LARGEST_CONTENTS + 1)
+    except FileNotFoundError:
+        raise InputError(f"there is no key file {file}", hint=_MAKE_KEY, where="sshd.authorized-keys") from None
+    except OSError as error:
+        raise InputError(f"cannot read the key file {file}: {error.strerror}", where="sshd.authorized-keys") from None
+    text = data.decode(errors="replace")
+    if keys.is_private(text):
+        raise PrivateKey(
+            f"{file} is a private key; it must never go into an image",
+            hint=f"name the public key instead: {file}.pub (`ssh-keygen -y -f {file} > {file}.pub` writes it)",
+            where="sshd.authorized-keys",
+        )
+    if len(data) > LARGEST_CONTENTS:
+        raise InputError(f"{file} is too large to be a file of public keys", where="sshd.authorized-keys")
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.strip() and not line.lstrip().startswith("#"):
+            checked = keys.check_public(line, f"{file}:{number}")
+            yield keys.fingerprint(checked), checked
+
+
+def extra_files(given: list[str], surroundings: Surroundings) -> list[dict[str, Any]]:
+    """LinuxKit ``files`` for ``PATH=SOURCE[:MODE]``; a directory gives everything in it.
+
+    Directories on the way are stated, too: LinuxKit would otherwise give them the mode of the first file within.
+    """
+    entries: dict[str, dict[str, Any]] = {}
+    for item in given:
+        target, source, mode = split_extra_file(item)
+        path = surroundings.path(source)
+        for name, file in _tree(target.strip("/"), path):
+            _add_parents(entries, name)
+            entries[name] = _file_entry(name, file, mode)
+    return list(entries.values())
+
+
+def _tree(name: str, path: Path) -> Iterator[tuple[str, Path]]:
+    """A file, or a directory and everything below it, by their names in the OS and in an order that never changes."""
+    try:
+        is_directory = stat.S_ISDIR(path.stat().st_mode)
+        children = sorted(path.iterdir(), key=lambda child: child.name) if is_directory else []
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}", where="files") from None
+    yield name, path
+    for child in children:
+        if child.is_symlink():
+            yield f"{name}/{child.name}", child
+        else:
+            yield from _tree(f"{name}/{child.name}", child)
+
+
+def _add_parents(entries: dict[str, dict[str, Any]], name: str) -> None:
+    parts = name.split("/")
+    for end in range(1, len(parts)):
+        parent = "/".join(parts[:end])
+        mode = "0700" if parts[0] == "root" else "0755"
+        entries.setdefault(parent, {"path": parent, "directory": True, "mode": mode})
+
+
+def _file_entry(name: str, path: Path, mode: str) -> dict[str, Any]:
+    status = path.lstat()
+    if stat.S_ISLNK(status.st_mode) and not path.is_file():
+        return {"path": name, "symlink": str(path.readlink())}
+    if path.is_dir():
+        return {"path": name, "directory": True, "mode": "0755"}
+    if not path.is_file():
+        raise InputError(f"{path} is neither a file nor a directory", where="files")
+    # Git keeps of a file's mode only whether it may be run, so only that may matter: the same profile, the same bytes.
+    mode = mode or ("0755" if path.stat().st_mode & 0o100 else "0644")
+    try:
+        data = path.read_bytes() if path.stat().st_size <= LARGEST_CONTENTS else b""
+        text = data.decode()
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}", where="files") from None
+    except UnicodeDecodeError:
+        text = ""
+    if keys.is_private(data.decode(errors="replace")):
+        raise InputError(
+            f"{path} holds a private key; whoever has the image would have it",
+            hint="copy it to the running machine instead: thanos-tui cp",
+            where="files",
+        )
+    if text.isprintable() or all(character.isprintable() or character in "\n\t" for character in text):
+        empty_or_text = bool(text) or path.stat().st_size == 0
+        if empty_or_text:
+            return {"path": name, "contents": text, "mode": mode}
+    return {"path": name, "source": str(path.absolute()), "mode": mode}
+
+
+def secret(reference: str, surroundings: Surroundings) -> Any:
+    """What a reference to a secret leads to, as one line. Raises InputError; its messages never show the secret."""
+    if not reference:
+        return NOTHING
+    if reference.startswith("$"):
+        value = surroundings.environment.get(reference[1:])
+        if not value:
+            raise InputError(f"the environment variable {reference[1:]} is not set", hint="export it, then try again")
+        text = value
+    else:
+        path = surroundings.path(reference)
+        try:
+            text = path.read_text()
+        except OSError as error:
+            raise InputError(f"cannot read the secret in {path}: {error.strerror}") from None
+        except UnicodeDecodeError:
+            raise InputError(f"the secret in {path} is no text") from None
+    text = text.strip()
+    if not text or not text.isprintable():
+        raise InputError(f"the secret that {reference} leads to must be one line of text")
+    return text
+
+
+def crypt_hash(text: str) -> str:
+    """A password's hash as crypt(5) knows them; a password itself is refused."""
+    import re
+
+    if not re.fullmatch(r"\$(y|gy|7|2[abxy]|6|5)\$[./A-Za-z0-9$=,]+", text):
+        raise InputError(
+            "getty.password must lead to the hash of a password, not to a password",
+            hint="make one with `openssl passwd -6`",
+        )
+    return text
+
+
+def _join(value: Any, separator: str | None) -> str:
+    return (separator or "").join(map(str, value))
+
+
+def _each(value: Any, pattern: str | None) -> list[str]:
+    return [(pattern or "%").replace("%", str(element)) for element in value]
+
+
+def _flag(value: Any, name: str | None) -> list[str]:
+    """Each element with ``name`` before it, as programs take repeated arguments."""
+    return [word for element in value for word in (name or "", str(element))]
+
+
+def make_filters(surroundings: Surroundings) -> Mapping[str, Filter]:
+    """Every filter, by name."""
+
+    def reading(filter_: Callable[[Any, Surroundings], Any]) -> Filter:
+        return partial(_with_surroundings, filter_, surroundings)
+
+    return {
+        "join": _join,
+        "each": _each,
+        "flag": _flag,
+        "public-keys": reading(public_keys),
+        "extra-files": reading(extra_files),
+        "secret": reading(secret),
+        "crypt-hash": lambda value, _argument: value if value is NOTHING else crypt_hash(value),
+    }
+
+
+def _with_surroundings(
+    filter_: Callable[[Any, Surroundings], Any], surroundings: Surroundings, value: Any, _argument: str | None
+) -> Any:
+    return filter_(value, surroundings)
+
+
+NAMES = frozenset({"join", "each", "flag", "public-keys", "extra-files", "secret", "crypt-hash"})

@@ -1,0 +1,150 @@
+"""From resolved options to what a build needs: the LinuxKit config, and the settings of the build itself."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, cast
+
+from thanos_tui import files
+from thanos_tui.errors import InputError
+from thanos_tui.linuxkit import config
+from thanos_tui.linuxkit.config import Config
+from thanos_tui.options import expressions, templates
+from thanos_tui.options.catalogue import Catalogue
+from thanos_tui.options.expressions import Value
+from thanos_tui.options.filters import Surroundings, make_filters
+from thanos_tui.options.resolve import Resolved
+from thanos_tui.options.values import to_text
+
+
+@dataclass(frozen=True)
+class BuildSettings:
+    """What a build and the machine that runs its result need to know beside the config.
+
+    formats: names of output formats. name: what the output files' names begin with.
+    size_mib: size of disk images; 0 leaves it to the format. architecture: amd64 or arm64.
+    mirror, suite: of the Debian archive; empty for what apt on this machine is set up for. keyring: None likewise.
+    memory_mib, cpus: of the machine.
+    """
+
+    formats: tuple[str, ...]
+    name: str
+    size_mib: int
+    architecture: str
+    mirror: str
+    suite: str
+    keyring: Path | None
+    memory_mib: int
+    cpus: int
+
+
+SETTINGS = frozenset(field.name for field in fields(BuildSettings))
+
+
+def settings(resolved: Resolved, directory: Path) -> BuildSettings:
+    """The build settings; paths are relative to ``directory``, where the profile is."""
+    given = {state.option.setting: state.value for state in resolved.states.values() if state.option.setting}
+    keyring = given["keyring"]
+    given["keyring"] = None
+    made = BuildSettings(**cast(Any, given))
+    if not keyring:
+        return made
+    path = Surroundings(directory).path(str(keyring))
+    if not path.is_file():
+        raise InputError(f"there is no keyring {path}", where="packages.keyring")
+    return BuildSettings(**{**vars(made), "keyring": path.absolute()})
+
+
+def profile_key(profile_name: str) -> Path:
+    """Where the private key made for a profile is; its public half is beside it (``.pub``)."""
+    return files.data_dir() / "keys" / profile_name / "id_ed25519"
+
+
+def make_profile_key(profile_name: str) -> Path:
+    """Make the profile's key pair unless it is there, and say where the private key is."""
+    path = profile_key(profile_name)
+    if not path.exists():
+        from thanos_tui import keys
+
+        keys.generate(path, f"thanos-tui {profile_name}")
+    return path
+
+
+def render(resolved: Resolved, directory: Path, profile_name: str, *, make_key: bool = True) -> Config:
+    """The LinuxKit config of these options. The same options and files give the same config, always.
+
+    directory: what the profile's paths are relative to. profile_name: whose key pair to authorize, if there is one.
+    make_key: whether that pair is made where ``sshd.generate-key`` asks for it and it is missing; this is the only
+    thing rendering ever writes. Without it the key is left out.
+
+    Raises InputError for problems in the options and for files that cannot be used, HostError where the key cannot be
+    written.
+    """
+    resolved.check()
+    key = profile_key(profile_name)
+    if resolved.values.get("sshd.generate-key") and make_key:
+        make_profile_key(profile_name)
+    surroundings = Surroundings(directory, profile_key=key if key.exists() else None)
+    document = fill(resolved.catalogue, resolved.values, surroundings)
+    # Control characters never get into it (values.py, filters.py), so JSON is YAML here.
+    text = json.dumps(document, ensure_ascii=False)
+    rendered = config.read(text, f"{profile_name} as rendered")
+    extra = resolved.values.get("extra.yaml")
+    paths = [surroundings.path(item) for item in extra] if isinstance(extra, tuple) else []
+    return config.merge([rendered, *map(_read_yaml, paths)])
+
+
+def _read_yaml(path: Path) -> Config:
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}", where="extra.yaml") from None
+    return config.read(data, str(path))
+
+
+def fill(catalogue: Catalogue, values: Mapping[str, Value], surroundings: Surroundings) -> dict[str, Any]:
+    """The LinuxKit YAML as plain data: the catalogue's contributions that hold, one after the other.
+
+    They join as several files do for ``linuxkit build``: what is said of the kernel replaces, lists are appended.
+    """
+    filters = make_filters(surroundings)
+    document: dict[str, Any] = {}
+    for contribution in catalogue.contributions:
+        if not expressions.holds(contribution.condition, values):
+            continue
+        sections = cast(dict[str, Any], templates.fill(contribution.template, values, filters))
+        for section, content in sections.items():
+            if section == "kernel":
+                document.setdefault(section, {}).update(content)
+            else:
+                document.setdefault(section, []).extend(content)
+    return document
+
+
+def as_arguments(resolved: Resolved, base: Resolved) -> list[str]:
+    """``--set`` arguments that lead from ``base`` (a profile as it is on disk, or the defaults) to ``resolved``."""
+    arguments: list[str] = []
+    for name in resolved.catalogue.options:
+        state = resolved[name]
+        if state.active and not state.locked and state.value != base[name].value:
+            arguments += ["--set", f"{name}={to_text(state.value)}"]
+    return arguments
+
+
+def as_command(resolved: Resolved, base: Resolved, profile: Path) -> str:
+    """The shell command that builds exactly this, from the profile as it is on disk."""
+    return shlex.join(["thanos-tui", "--replay", str(profile), *as_arguments(resolved, base)])
+
+
+def changed(resolved: Resolved) -> dict[str, Value]:
+    """What a profile has to say: the values that differ from the defaults, in the catalogue's order."""
+    found: dict[str, Value] = {}
+    for name in resolved.catalogue.options:
+        state = resolved[name]
+        if state.active and not state.locked and state.value != state.default:
+            found[name] = state.value
+    return found
