@@ -20,6 +20,7 @@ PACKAGES: Mapping[str, str] = {
     "mformat": "mtools",
     "mkfs.fat": "dosfstools",
     "qemu-img": "qemu-utils",
+    "qemu-system-aarch64": "qemu-system-arm",
     "qemu-system-x86_64": "qemu-system-x86",
     "syslinux": "syslinux",
 }

@@ -1,0 +1,331 @@
+"""A machine's life: start (detached, or attached to this program), stop, reboot, wait."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from thanos_tui import keys, programs
+from thanos_tui.errors import HostError, InputError, MachineError
+from thanos_tui.events import Reporter, Step
+from thanos_tui.files import replacing
+from thanos_tui.vm import accel, ports, qemu
+from thanos_tui.vm.machines import Machine, Record, abandon, claim, ending, find, machines, processes, write_record
+from thanos_tui.vm.ports import ADDRESS, Forward
+from thanos_tui.vm.qemu import HOST_KEY, SSH_PORT, VNC_PORT, Boot, Settings
+from thanos_tui.vm.qmp import monitor
+
+_START_LIMIT = 60.0  # seconds until QEMU's monitor answers; a busy host is slow, a sound one needs a tenth of one
+_ATTEMPTS = 10  # with ports that were free when chosen
+_POLL = 0.05
+_RESEND = 5.0  # seconds between presses of the power button: a guest that still boots misses the first
+_SUPERVISOR = Path(__file__).with_name("supervisor.py")
+
+# What QEMU says when it does not start, and what to do about it.
+_ADVICE = (
+    ("Cannot allocate memory", "this host has too little memory left: give the machine less (--memory)"),
+    ("cannot set up guest memory", "this host has too little memory left: give the machine less (--memory)"),
+    ("Could not find option rom", "QEMU's firmware files are missing: apt-get install qemu-system-data seabios"),
+    ("could not load PC BIOS", "QEMU's firmware files are missing: apt-get install seabios"),
+    ("invalid accelerator", "this QEMU was built without it: let the accelerator be chosen (auto)"),
+    ("initrd is too large", "the machine has too little memory for this image: give it more (--memory)"),
+    ("No space left on device", "free some space on the disk of the temporary directory (TMPDIR)"),
+)
+
+How = Literal["powered off", "quit", "killed", "was not running"]
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """How a machine was brought down, and how long that took in seconds."""
+
+    how: How
+    seconds: float
+
+
+def start(boot: Boot, settings: Settings | None = None, reporter: Reporter | None = None) -> Machine:
+    """Start a machine that outlives this program, and return it once QEMU runs.
+
+    Raises InputError for what cannot be booted, HostError for what this host lacks (QEMU, a port, space), MachineError
+    where QEMU does not start. Nothing keeps running then, and the directory can be used again.
+    """
+    machine, lifeline = _start(boot, settings or Settings(), reporter or Reporter())
+    with lifeline:
+        lifeline.send(b"d")  # the supervisor need not end with us from now on
+    return machine
+
+
+@contextmanager
+def attached(boot: Boot, settings: Settings | None = None, reporter: Reporter | None = None) -> Iterator[Machine]:
+    """A machine that does not outlive the block, nor this program however it ends; otherwise as start()."""
+    machine, lifeline = _start(boot, settings or Settings(), reporter or Reporter())
+    with lifeline:
+        try:
+            yield machine
+        finally:
+            _end(lifeline)
+
+
+def stop(machine: Machine, reporter: Reporter | None = None, patience: float = 30.0) -> Stopped:
+    """Bring a machine down: the power button (ACPI) for ``patience`` seconds, then QEMU's `quit`, then signals.
+
+    With ``patience`` 0 the guest is not asked. Each stage is reported. Raises MachineError if nothing helps.
+    """
+    reporter = reporter or Reporter()
+    started = time.monotonic()
+    with reporter.step(f"machine/{machine.name}/stop", f"Stopping {machine.name}") as step:
+        stages: Sequence[tuple[How, bool]] = (
+            ("was not running", ending(machine.directory) is not None),
+            ("powered off", patience > 0 and _press_power(machine, step, patience)),
+        )
+        how: How | None = next((name for name, worked in stages if worked), None)
+        if how is None:
+            how = "quit" if _quit(machine, step) else _kill(machine, step)
+        step.note = how
+    return Stopped(how, time.monotonic() - started)
+
+
+def reboot(machine: Machine) -> None:
+    """Reset a machine, as its reset button would; what its guest wrote to a disk image since its start stays."""
+    with monitor(machine.directory) as qmp:
+        qmp.execute("system_reset")
+
+
+def wait(machine: Machine, timeout: float | None = None, reporter: Reporter | None = None) -> bool:
+    """Wait until a machine has ended; False if it still runs after ``timeout`` seconds."""
+    deadline = None if timeout is None else time.monotonic() + timeout
+    while ending(machine.directory) is None:
+        if deadline is not None and time.monotonic() >= deadline:
+            return False
+        if reporter:
+            reporter.check()
+        time.sleep(_POLL)
+    return True
+
+
+def _start(boot: Boot, settings: Settings, reporter: Reporter) -> tuple[Machine, socket.socket]:
+    """Start a machine that ends when the returned socket is closed."""
+    devices = qemu.check(boot, settings)
+    program = programs.require(qemu.PROGRAMS[settings.architecture])
+    wanted = settings.name or qemu.default_name(boot)
+    with reporter.step(f"machine/{wanted}", f"Starting {wanted}") as step:
+        chosen = accel.choose(settings)
+        step.log(f"{chosen.name.upper()}: {chosen.reason}" + (f"; {chosen.hint}" if chosen.hint else ""))
+        directory, lock = claim(wanted, unique=settings.name is None)
+        known = (directory / HOST_KEY).exists()
+        try:
+            record = Record(
+                name=directory.name,
+                created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+                boot={part: str(value) for part, value in vars(boot).items() if value},
+                memory_mib=settings.memory_mib,
+                cpus=settings.cpus,
+                architecture=settings.architecture,
+                devices=settings.devices,
+                qemu=accel.version(program),
+                accel=chosen.name,
+                accel_reason=chosen.reason,
+                forwards=(),
+                vnc_port=None,
+                host_key=_host_key(directory),
+                argv=(),
+            )
+            for _ in range(_ATTEMPTS):
+                forwards, vnc_port = _ports(settings)
+                argv = qemu.command(program, boot, settings, devices, chosen.name, record.name, forwards, vnc_port)
+                record = replace(record, forwards=forwards, vnc_port=vnc_port, argv=tuple(argv))
+                lifeline = _launch(directory, record, lock, reporter)
+                if lifeline:
+                    machine = find(record.name)
+                    step.note = f"{chosen.name}, ssh on port {machine.ssh_port}"
+                    return machine, lifeline
+                said = (directory / "qemu.log").read_text(errors="replace").splitlines()
+                # Somebody took a port between our look and QEMU's; _ports raises if it was one that was asked for.
+                if not _lost_port(said):
+                    break
+            raise _not_started(record.name, said)
+        except BaseException:
+            abandon(directory, whole=not known)
+            raise
+        finally:
+            os.close(lock)
+
+
+def _ports(settings: Settings) -> tuple[tuple[Forward, ...], int | None]:
+    """The forwards (sshd's first) and the VNC port: those asked for, checked, and free ones for the rest."""
+    asked = list(settings.publish)
+    if settings.ssh_port is not None:
+        asked.insert(0, Forward(settings.ssh_port, SSH_PORT))
+    for forward in asked:
+        _check_port(forward.host, forward.protocol)
+    if settings.vnc_port:
+        _check_port(settings.vnc_port, "tcp")
+    taken = {(each.host, each.protocol) for each in asked}
+    if len(taken) < len(asked) or (settings.vnc_port, "tcp") in taken:
+        raise InputError("the same port of this host is wanted twice", hint="give each forward a port of its own")
+    tcp = {each.host for each in asked if each.protocol == "tcp"} | {settings.vnc_port or 0}
+    if settings.ssh_port is None:
+        asked.insert(0, Forward(ports.choose(SSH_PORT, tcp), SSH_PORT))
+    vnc_port = settings.vnc_port
+    if vnc_port == 0:
+        vnc_port = ports.choose(VNC_PORT, tcp | {asked[0].host})
+    return tuple(asked), vnc_port
+
+
+def _check_port(port: int, protocol: ports.Protocol) -> None:
+    for machine in machines():
+        wanted = [(each.host, each.protocol) for each in machine.record.forwards] + [(machine.record.vnc_port, "tcp")]
+        if machine.alive and (port, protocol) in wanted:
+            raise HostError(
+                f"port {port}/{protocol} is taken by the machine {machine.name}",
+                hint=f"choose another port, or stop it: thanos-tui stop {machine.name}",
+            )
+    ports.check_free(port, protocol)
+
+
+def _host_key(directory: Path) -> str:
+    """The public line of the machine's host key, which is made where there is none."""
+    private = directory / HOST_KEY
+    if not private.exists():
+        # A public half alone is left where a starter was killed between the two.
+        private.with_name(f"{HOST_KEY}.pub").unlink(missing_ok=True)
+        return keys.generate(private, f"thanos-tui machine {directory.name}")
+    return keys.public_line(private)
+
+
+def _write_known_hosts(directory: Path, record: Record) -> None:
+    kind, key = record.host_key.split()[:2]
+    port = next(each.host for each in record.forwards if each.guest == SSH_PORT)
+    with replacing(directory / "known_hosts", 0o600) as stream:
+        stream.write(f"[{ADDRESS}]:{port} {kind} {key}\n".encode())
+
+
+def _launch(directory: Path, record: Record, lock: int, reporter: Reporter) -> socket.socket | None:
+    """Start the supervisor and QEMU: the lifeline once QEMU's monitor answers, None if QEMU ended before that."""
+    write_record(directory, record)
+    _write_known_hosts(directory, record)
+    for name in ("process.json", "exit.json"):
+        (directory / name).unlink(missing_ok=True)
+    ours, theirs = socket.socketpair()
+    argv = [sys.executable, "-I", "-S", str(_SUPERVISOR), str(lock), str(theirs.fileno()), *record.argv]
+    try:
+        with theirs, (directory / "qemu.log").open("wb") as log:
+            # A session of its own: Ctrl-C and a closed terminal reach this program only, which then decides.
+            subprocess.run(
+                argv,
+                cwd=directory,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                pass_fds=(lock, theirs.fileno()),
+                start_new_session=True,
+                check=True,
+            )
+        if _await(directory, ours, reporter):
+            return ours
+    except (OSError, subprocess.CalledProcessError) as error:
+        ours.close()
+        raise HostError(f"cannot start the supervisor of {record.name}: {error}") from error
+    except BaseException:
+        _end(ours)
+        ours.close()
+        raise
+    ours.close()
+    return None
+
+
+def _await(directory: Path, lifeline: socket.socket, reporter: Reporter) -> bool:
+    """Whether QEMU came up: its monitor answers; False once the supervisor has ended."""
+    deadline = time.monotonic() + _START_LIMIT
+    lifeline.settimeout(0.02)
+    while True:
+        try:
+            with monitor(directory, timeout=max(1.0, deadline - time.monotonic())):
+                return True
+        except MachineError:
+            if time.monotonic() >= deadline:
+                raise
+        with suppress(TimeoutError):  # the supervisor never sends anything: this is the pause, or the end
+            if not lifeline.recv(1):
+                return False
+        reporter.check()
+
+
+def _end(lifeline: socket.socket) -> None:
+    """Let a supervisor end its QEMU, and wait for that; its own grace is 5 s."""
+    with suppress(OSError):  # it has ended already
+        lifeline.shutdown(socket.SHUT_WR)
+        lifeline.settimeout(15)
+        lifeline.recv(1)
+
+
+def _lost_port(said: Sequence[str]) -> bool:
+    text = "\n".join(said)
+    return "Could not set up host forwarding rule" in text or "Address already in use" in text
+
+
+def _not_started(name: str, said: Sequence[str]) -> MachineError:
+    text = "\n".join(said)
+    advice = next((advice for sign, advice in _ADVICE if sign in text), None)
+    shown = "\n  ".join(line for line in said[-5:] if line.strip()) or "QEMU said nothing"
+    return MachineError(f"QEMU did not start {name}", hint=f"{advice}\n  {shown}" if advice else shown)
+
+
+def _press_power(machine: Machine, step: Step, patience: float) -> bool:
+    deadline = time.monotonic() + patience
+    step.log("pressing its power button (ACPI)")
+    while (left := deadline - time.monotonic()) > 0:
+        try:
+            with monitor(machine.directory) as qmp:
+                qmp.execute("system_powerdown")
+        except MachineError as error:
+            if wait(machine, 1):  # it was just going
+                return True
+            step.log(error.message, "warning")
+            return False
+        if wait(machine, min(_RESEND, left), step.reporter):
+            return True
+    step.log(f"it did not power off within {patience:.0f} s", "warning")
+    return False
+
+
+def _quit(machine: Machine, step: Step) -> bool:
+    step.log("ending QEMU (quit)")
+    try:
+        with monitor(machine.directory) as qmp:
+            qmp.execute("quit")
+    except MachineError as error:
+        step.log(error.message, "warning")
+    return wait(machine, 5)
+
+
+def _kill(machine: Machine, step: Step) -> How:
+    """Signals: the supervisor sends SIGTERM and, 5 s later, SIGKILL; should it hang itself, both are killed."""
+    known = processes(machine.directory)
+    for who, number, limit in (
+        ("supervisor", signal.SIGTERM, 10),
+        ("qemu", signal.SIGKILL, 5),
+        ("supervisor", signal.SIGKILL, 5),
+    ):
+        if who not in known:
+            continue
+        step.log(f"sending {number.name} to its {who} (process {known[who].pid})", "warning")
+        try:
+            known[who].send(number)
+        except PermissionError as error:
+            raise MachineError(f"machine {machine.name} belongs to another user") from error
+        if wait(machine, limit):
+            return "killed"
+    raise MachineError(
+        f"machine {machine.name} could not be stopped", hint=f"see its processes: thanos-tui ps; {machine.directory}"
+    )

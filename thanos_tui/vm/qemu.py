@@ -1,0 +1,256 @@
+"""What a machine boots and what it is made of, and the QEMU command line that says so.
+
+Everything here is pure: no file is read but to find out what a path means, and nothing is started.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from thanos_tui.errors import InputError
+from thanos_tui.vm.ports import ADDRESS, Forward
+
+SSH_PORT = 1234  # sshd's port in ThanOS; on the host the preferred one
+VNC_PORT = 5900  # display :0 of RFC 6143; QEMU counts displays from here
+HOST_KEY = "ssh_host_ed25519_key"  # in the machine's directory, and the name by which the guest finds it
+SERIAL_LOG = "serial.log"
+SERIAL_SOCKET = "serial.sock"
+MONITOR_SOCKET = "qmp.sock"
+
+DiskFormat = Literal["raw", "vpc", "qcow2"]
+Accel = Literal["kvm", "tcg"]
+
+
+@dataclass(frozen=True)
+class Boot:
+    """What a machine starts from: either a kernel (with initrd and command line) or a disk image.
+
+    cmdline: the kernel's command line itself, not a file.
+    format: the disk image's format in QEMU's words (`vpc` is VHD). It is never guessed from the image's content: a raw
+        image could be written by its guest so as to look like another format and name files of the host.
+    """
+
+    kernel: Path | None = None
+    initrd: Path | None = None
+    cmdline: str = ""
+    disk: Path | None = None
+    format: DiskFormat = "raw"
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The files it is read from."""
+        return tuple(path for path in (self.kernel, self.initrd, self.disk) if path)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a machine is made.
+
+    name: None takes it from the image and makes it unique.
+    memory_mib, cpus: what the guest gets.
+    architecture: the guest's, in Debian's words. devices: a row of DEVICES.
+    accel: `auto` takes KVM where it works; `kvm` insists on it; `tcg` is software emulation.
+    ssh_port: the host port that leads to sshd; None prefers 1234 and takes another if that is in use.
+    publish: further ports that lead into the machine.
+    vnc_port: None shows the screen nowhere (a screenshot works all the same), 0 offers it by VNC on a free port.
+    """
+
+    name: str | None = None
+    memory_mib: int = 2048
+    cpus: int = 2
+    architecture: str = "amd64"
+    devices: str = "qemu"
+    accel: Literal["auto", "kvm", "tcg"] = "auto"
+    ssh_port: int | None = None
+    publish: tuple[Forward, ...] = ()
+    vnc_port: int | None = None
+
+
+@dataclass(frozen=True)
+class Devices:
+    """The board and its devices, as words of QEMU. ``disk`` are the devices that hold the drive ``disk0``."""
+
+    board: str
+    network: str
+    display: str
+    disk: tuple[str, ...]
+    further: tuple[str, ...] = ()
+
+
+# `romfile=` leaves out the network boot ROMs: they cost seconds at each start, and Debian packs them apart.
+_VIRTIO_NET = "virtio-net-pci,netdev=net0,romfile="
+# No balloon anywhere: the image lives in the guest's memory, which must not be taken back.
+DEVICES: Mapping[str, Mapping[str, Devices]] = {
+    "amd64": {
+        "qemu": Devices(
+            board="q35",
+            network=_VIRTIO_NET,
+            display="VGA",
+            disk=("virtio-blk-pci,drive=disk0,bootindex=0",),
+            further=("virtio-rng-pci",),
+        ),
+        # What VirtualBox gives a 64-bit Linux guest: PIIX chipset, SATA disk on AHCI, Intel PRO/1000 network card.
+        "virtualbox": Devices(
+            board="pc",
+            network="e1000,netdev=net0,romfile=",
+            display="VGA",
+            disk=("ahci,id=ahci0", "ide-hd,drive=disk0,bus=ahci0.0,bootindex=0"),
+        ),
+    },
+    "arm64": {
+        "qemu": Devices(
+            board="virt",
+            network=_VIRTIO_NET,
+            display="virtio-gpu-pci",
+            disk=("virtio-blk-pci,drive=disk0,bootindex=0",),
+            further=("virtio-rng-pci",),
+        ),
+    },
+}
+PROGRAMS: Mapping[str, str] = {"amd64": "qemu-system-x86_64", "arm64": "qemu-system-aarch64"}
+
+# Output files by the end of their names (those of `linuxkit build`); the first that fits counts.
+_DISKS: Sequence[tuple[str, DiskFormat]] = (
+    ("-bios.img", "raw"),
+    (".qcow2", "qcow2"),
+    (".vhd", "vpc"),
+    (".raw", "raw"),
+    (".img", "raw"),
+)
+_KERNEL_FILES = ("-kernel", "-initrd.img", "-cmdline")
+
+
+def boot_of(path: Path) -> Boot:
+    """What a path means to boot: an output file of any format, or the name a build was given (``DIR/NAME``).
+
+    Raises InputError where nothing bootable, or more than one thing, is found.
+    """
+    for end in _KERNEL_FILES:
+        if path.name.endswith(end):
+            return _kernel(Path(str(path).removesuffix(end)))
+    if not path.is_file():
+        found = [beside for end, _ in _DISKS if (beside := Path(f"{path}{end}")).is_file()]
+        if Path(f"{path}-kernel").is_file():
+            found.insert(0, Path(f"{path}-kernel"))
+        if not found:
+            raise InputError(
+                f"there is nothing to boot at {path}",
+                hint="give an output file (…-kernel, .vhd, .qcow2, -bios.img), or the name they begin with",
+            )
+        if len(found) > 1:
+            names = ", ".join(each.name for each in found)
+            raise InputError(f"{path} could mean any of {names}", hint="give one of these files")
+        return boot_of(found[0])
+    for end, form in _DISKS:
+        if path.name.endswith(end):
+            return Boot(disk=path, format=form)
+    ends = ", ".join(end for end, _ in _DISKS)
+    raise InputError(f"the format of {path} cannot be told from its name", hint=f"disk images end in {ends}")
+
+
+def _kernel(prefix: Path) -> Boot:
+    kernel, initrd, cmdline = (Path(f"{prefix}{end}") for end in _KERNEL_FILES)
+    try:
+        words = cmdline.read_text().strip()
+    except FileNotFoundError:
+        words = ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"cannot read the kernel's command line from {cmdline}: {error}") from error
+    return Boot(kernel=kernel, initrd=initrd, cmdline=words)
+
+
+def default_name(boot: Boot) -> str:
+    """A machine's name from its image: ``build/thanos-kernel`` and ``build/thanos.vhd`` give ``thanos``."""
+    name = boot.files[0].name if boot.files else ""
+    for end in (*_KERNEL_FILES, *(end for end, _ in _DISKS)):
+        if name.endswith(end):
+            name = name.removesuffix(end)
+            break
+    kept = "".join(letter if letter.isascii() and letter.isalnum() else "-" for letter in name).strip("-")
+    return kept[:40].strip("-") or "machine"
+
+
+def check(boot: Boot, settings: Settings) -> Devices:
+    """The devices that the settings mean; raises InputError for what cannot be booted this way."""
+    if (boot.kernel is None) == (boot.disk is None):
+        raise InputError("a machine boots either a kernel or a disk image")
+    rows = DEVICES.get(settings.architecture)
+    if rows is None:
+        raise InputError(
+            f"machines of architecture {settings.architecture!r} cannot be run",
+            hint="known: " + ", ".join(DEVICES),
+        )
+    devices = rows.get(settings.devices)
+    if devices is None:
+        raise InputError(
+            f"there is no device model {settings.devices!r} for {settings.architecture}",
+            hint="known: " + ", ".join(rows),
+        )
+    if settings.architecture == "arm64" and boot.disk:
+        raise InputError("arm64 disk images need UEFI firmware", hint="boot the kernel+initrd output instead")
+    if settings.memory_mib < 16 or settings.cpus < 1:
+        raise InputError("a machine needs at least 16 MiB of memory and one processor")
+    for path in boot.files:
+        try:
+            with path.open("rb"):
+                pass
+        except OSError as error:
+            raise InputError(f"cannot read {path}: {error.strerror}") from error
+    return devices
+
+
+def command(
+    program: Path,
+    boot: Boot,
+    settings: Settings,
+    devices: Devices,
+    accel: Accel,
+    name: str,
+    forwards: Sequence[Forward],
+    vnc_port: int | None,
+) -> list[str]:
+    """The argument list of QEMU, to be run in the machine's directory: its sockets and log are relative names, as a
+    Unix socket's address holds 107 bytes and a directory's name may be longer or hold commas.
+    """
+    argv = [str(program), "-name", f"guest=thanos-{name}", "-no-user-config", "-nodefaults"]
+    # `thread=multi` gives every virtual processor a thread of its own; `host` is the real processor, which KVM needs,
+    # `max` everything that software emulation knows.
+    argv += ["-accel", "kvm", "-cpu", "host"] if accel == "kvm" else ["-accel", "tcg,thread=multi", "-cpu", "max"]
+    argv += ["-machine", devices.board, "-m", f"{settings.memory_mib}M", "-smp", str(settings.cpus)]
+
+    if boot.kernel:
+        argv += ["-kernel", str(boot.kernel.absolute())]
+        argv += ["-initrd", str(boot.initrd.absolute())] if boot.initrd else []
+        argv += ["-append", boot.cmdline] if boot.cmdline else []
+    elif boot.disk:
+        # The image is opened for reading only; what the guest writes goes to a nameless temporary file.
+        drive = f"if=none,id=disk0,snapshot=on,format={boot.format},file={_escaped(str(boot.disk.absolute()))}"
+        argv += ["-drive", drive]
+        argv += [word for device in devices.disk for word in ("-device", device)]
+
+    rules = [f"hostfwd={each.protocol}:{ADDRESS}:{each.host}-:{each.guest}" for each in forwards]
+    argv += ["-netdev", ",".join(["user,id=net0", *rules]), "-device", devices.network]
+    argv += [word for device in devices.further for word in ("-device", device)]
+
+    argv += ["-device", devices.display, "-display", "none"]
+    argv += ["-vnc", f"{ADDRESS}:{vnc_port - VNC_PORT}"] if vnc_port is not None else []
+    # The log is written whether or not somebody listens on the socket.
+    serial = f"socket,id=serial0,path={SERIAL_SOCKET},server=on,wait=off,logfile={SERIAL_LOG},logappend=off"
+    argv += ["-chardev", serial, "-serial", "chardev:serial0"]
+    argv += [
+        "-chardev",
+        f"socket,id=qmp0,path={MONITOR_SOCKET},server=on,wait=off",
+        "-mon",
+        "chardev=qmp0,mode=control",
+    ]
+    # The guest reads its host key from /sys/firmware/qemu_fw_cfg: the image itself holds no private key.
+    argv += ["-fw_cfg", f"name=opt/thanos-tui/{HOST_KEY},file={HOST_KEY}"]
+    return argv
+
+
+def _escaped(value: str) -> str:
+    """A value inside QEMU's comma-separated options: a comma is written twice."""
+    return value.replace(",", ",,")

@@ -1,0 +1,107 @@
+"""The parent of one QEMU: a script of its own that the vm room starts; nothing imports it.
+
+    supervisor.py LOCK LIFELINE PROGRAM [ARGUMENT…]
+
+It runs in the machine's directory, with LOCK (descriptor of the machine's lock file) and LIFELINE (descriptor of a
+socket whose other end the starter holds). It
+
+- starts the program so that it dies with the supervisor, and hands it the lock as well: the lock is free exactly when
+  none of the starter, the supervisor and QEMU is left, however they ended;
+- writes process.json once QEMU runs and exit.json once it has ended, and with what status;
+- ends QEMU (SIGTERM, after a grace SIGKILL) on SIGTERM, and when the lifeline closes: however the starter ends, the
+  kernel closes its end. A byte on the lifeline means that the machine may outlive the starter from now on.
+
+Why a process and not PR_SET_PDEATHSIG alone: that signal comes when the *thread* that forked ends, and machines are
+started from worker threads; setting it between fork and exec is unsafe in a program with threads; and somebody has to
+be QEMU's parent to learn its exit status after the starter has gone. Here there is one thread, and only the standard
+library, so it starts in about 30 ms and costs some 10 MB.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+GRACE = 5.0  # seconds between SIGTERM and SIGKILL
+_PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
+
+
+def supervise(lock: int, lifeline: int, argv: list[str]) -> None:
+    woken, wake = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+    signal.set_wakeup_fd(wake)
+    for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, lambda _number, _frame: None)
+
+    libc = ctypes.CDLL(None)
+    own = os.getpid()
+
+    def die_with_supervisor() -> None:
+        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != own:  # it was killed before prctl
+            os._exit(1)
+
+    try:
+        qemu = subprocess.Popen(argv, stdin=subprocess.DEVNULL, pass_fds=[lock], preexec_fn=die_with_supervisor)
+    except OSError as error:
+        _write("exit.json", {"status": 127, "why": f"cannot run {argv[0]}: {error.strerror}", "ended": time.time()})
+        return
+    why = ""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        pids = {"qemu": qemu.pid, "supervisor": own}
+        _write("process.json", {name: _identity(pid, boot) for name, pid in pids.items()})
+        why = _attend(qemu, woken, lifeline)
+    finally:
+        if qemu.poll() is None:  # e.g. the disk was full
+            qemu.kill()
+        status = qemu.wait()
+        _write("exit.json", {"status": status, "why": why, "ended": time.time()})
+
+
+def _attend(qemu: subprocess.Popen[bytes], woken: int, lifeline: int) -> str:
+    """Wait until QEMU has ended; returns why it was told to, or "" if it ended by itself."""
+    poller = select.poll()
+    poller.register(woken, select.POLLIN)
+    poller.register(lifeline, select.POLLIN)
+    why, deadline = "", None
+    while qemu.poll() is None:
+        wait = None if deadline is None else max(0.0, deadline - time.monotonic()) * 1000
+        for descriptor, _ in poller.poll(wait):
+            if descriptor == woken:
+                if set(os.read(woken, 512)) & {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}:
+                    why = why or "it was told to stop"
+            else:
+                poller.unregister(lifeline)
+                if not os.read(lifeline, 1):
+                    why = why or "the program that started it ended"
+        if why and deadline is None:
+            qemu.terminate()
+            deadline = time.monotonic() + GRACE
+        elif deadline is not None and time.monotonic() >= deadline:
+            qemu.kill()
+            qemu.wait()
+    return why
+
+
+def _identity(pid: int, boot: str) -> dict[str, object]:
+    text = Path(f"/proc/{pid}/stat").read_text(errors="replace")
+    return {"pid": pid, "started": int(text[text.rindex(")") + 2 :].split()[19]), "boot": boot}
+
+
+def _write(name: str, value: dict[str, object]) -> None:
+    part = Path(f".{name}.part")
+    part.write_text(json.dumps(value) + "\n")
+    part.rename(name)
+
+
+if __name__ == "__main__":
+    # Forked once more, it is nobody's child: no zombie waits in a program that starts many machines.
+    if os.fork() == 0:
+        supervise(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3:])
