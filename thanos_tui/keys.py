@@ -131,8 +131,12 @@ def public_line(path: Path) -> str:
 
 def fingerprint(line: str) -> str:
     """``SHA256:…`` of a public line, as ssh-keygen -l shows it. Raises InputError for anything else."""
-    digest = hashlib.sha256(_parse(line, None).blob).digest()
-    return "SHA256:" + base64.b64encode(digest).decode().rstrip("=")
+    return blob_fingerprint(_parse(line, None).blob)
+
+
+def blob_fingerprint(blob: bytes) -> str:
+    """``SHA256:…`` of a public key in its binary form."""
+    return "SHA256:" + base64.b64encode(hashlib.sha256(blob).digest()).decode().rstrip("=")
 
 
 def same_key(one: str, other: str) -> bool:

@@ -1,1 +1,30 @@
-"""Talking to a running machine over SSH, with its host key known before the first connection."""
+"""The console: SSH sessions with a machine whose host key is known before the first connection.
+
+What the command line calls is here and synchronous; :func:`connect` is the asynchronous core that the app builds on.
+asyncssh is imported where it is used, so importing this room costs next to nothing.
+"""
+
+from thanos_tui.console.copying import copy, machine_of
+from thanos_tui.console.hostkeys import forget, host_key, learn, recall, remember
+from thanos_tui.console.login import ask_on_terminal, connect
+from thanos_tui.console.ready import wait_ready
+from thanos_tui.console.session import capture, exchange, run, shell
+from thanos_tui.console.target import Target
+
+__all__ = [
+    "Target",
+    "ask_on_terminal",
+    "capture",
+    "connect",
+    "copy",
+    "exchange",
+    "forget",
+    "host_key",
+    "learn",
+    "machine_of",
+    "recall",
+    "remember",
+    "run",
+    "shell",
+    "wait_ready",
+]

@@ -1,0 +1,245 @@
+"""Sessions: the user's terminal on the machine, a command with its input and output, a command's captured output."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shlex
+import signal
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from thanos_tui.console import terminal
+from thanos_tui.console.login import connect
+from thanos_tui.console.target import Target
+from thanos_tui.errors import ConsoleError, HostError, Interrupted
+from thanos_tui.programs import Finished
+
+if TYPE_CHECKING:
+    import asyncssh
+
+T = TypeVar("T")
+
+_GRACE = 2.0  # seconds a remote command has to end after the user's Ctrl-C
+_CHUNK = 1 << 16
+_LOCAL_READER_GONE = 128 + signal.SIGPIPE
+
+
+def shell(
+    target: Target, command: Sequence[str] | None = None, *, stdin: int = 0, stdout: int = 1, stderr: int = 2
+) -> int:
+    """Give the machine's shell, or a command there, the user's own terminal; returns its exit code.
+
+    Every key goes to the guest, Ctrl-C too; ``~.`` at the start of a line cuts a session that hangs (Interrupted).
+    Without a terminal on ``stdin`` the shell reads its commands from there. A command or shell ended by signal n
+    gives 128+n.
+
+    Raises ConsoleError if there is no session or it is lost.
+    """
+    return finish(_shell(target, command, stdin, stdout, stderr))
+
+
+def run(target: Target, argv: Sequence[str], *, stdin: int = 0, stdout: int = 1, stderr: int = 2) -> int:
+    """Run a command on the machine with this process's input and output (descriptors); returns its exit code.
+
+    argv arrives as it is given, whatever characters it holds. Bytes pass unchanged, no faster than the reader takes
+    them. Ctrl-C is passed on and gives 130, a reader of the output that went away 141, a remote signal n 128+n.
+
+    Raises ConsoleError if there is no session or it is lost, HostError if the output cannot be written.
+    """
+    return finish(_run(target, argv, stdin, stdout, stderr))
+
+
+def capture(target: Target, argv: Sequence[str], stdin: bytes = b"", timeout: float | None = None) -> Finished:
+    """Run a command on the machine and return what it said; its status is not judged.
+
+    Raises ConsoleError if there is no session, it is lost, or the command takes longer than ``timeout`` seconds.
+    """
+    return finish(_capture(target, argv, stdin, timeout))
+
+
+def finish(work: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine to its end in its own event loop; Ctrl-C raises Interrupted once it has cleaned up."""
+    try:
+        return asyncio.run(work)
+    except KeyboardInterrupt:
+        raise Interrupted from None
+
+
+def quote(argv: Sequence[str]) -> bytes:
+    """A command line that the guest's shell splits into exactly these words, names that are not UTF-8 included."""
+    return os.fsencode(shlex.join(argv))
+
+
+async def _shell(target: Target, command: Sequence[str] | None, stdin: int, stdout: int, stderr: int) -> int:
+    line = quote(command) if command else None
+    async with connect(target) as connection:
+        if not terminal.is_terminal(stdin):
+            process = await connection.create_process(line, encoding=None)
+            return await _attend(target, process, stdin, stdout, stderr)
+        process = await connection.create_process(
+            line,
+            encoding=None,
+            request_pty="force",
+            term_type=os.environ.get("TERM") or "dumb",
+            term_size=terminal.size(stdin),
+            term_modes=terminal.modes(stdin),
+        )
+        with terminal.raw(stdin) as raw_again:
+
+            def resized() -> None:
+                columns, rows, width, height = terminal.size(stdin)
+                process.change_terminal_size(columns, rows, width, height)
+
+            def continued() -> None:
+                raw_again()
+                resized()
+
+            with _handling({signal.SIGWINCH: resized, signal.SIGCONT: continued}):
+                resized()  # it may have changed since it was asked for
+                try:
+                    return await _attend(target, process, stdin, stdout, stderr, terminal.Escapes())
+                except terminal.Cut:
+                    connection.abort()
+                    raise Interrupted from None
+
+
+async def _run(target: Target, argv: Sequence[str], stdin: int, stdout: int, stderr: int) -> int:
+    async with connect(target) as connection:
+        process = await connection.create_process(quote(argv), encoding=None)
+        return await _attend(target, process, stdin, stdout, stderr)
+
+
+async def _capture(target: Target, argv: Sequence[str], stdin: bytes, timeout: float | None) -> Finished:
+    async with connect(target) as connection:
+        process = await connection.create_process(quote(argv), encoding=None)
+        process.stdin.write(stdin)
+        process.stdin.write_eof()
+        try:
+            stdout, stderr = await asyncio.wait_for(process.communicate(), timeout)
+        except TimeoutError:
+            raise ConsoleError(
+                f"{shlex.join(argv)} did not end within {timeout:.0f} s on {target}", hint=target.log_hint
+            ) from None
+        return Finished(tuple(argv), _status(target, process), stdout, stderr)
+
+
+async def _attend(
+    target: Target,
+    process: asyncssh.SSHClientProcess[bytes],
+    stdin: int,
+    stdout: int,
+    stderr: int,
+    escapes: terminal.Escapes | None = None,
+) -> int:
+    """exchange(), with the signals sent to this process passed on: the remote command gets a moment to end by them,
+    and the exit code is 128 plus the signal's number."""
+    received: asyncio.Queue[signal.Signals] = asyncio.Queue()
+    work = asyncio.ensure_future(exchange(target, process, stdin, stdout, stderr, escapes))
+
+    def passing_on(number: signal.Signals) -> Callable[[], None]:
+        return lambda: received.put_nowait(number)
+
+    with _handling({number: passing_on(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}):
+        waiting = asyncio.ensure_future(received.get())
+        try:
+            await asyncio.wait({work, waiting}, return_when=asyncio.FIRST_COMPLETED)
+            if not waiting.done():
+                return await work
+            number = waiting.result()
+            with suppress(OSError):  # it has ended by itself
+                process.send_signal(number.name.removeprefix("SIG"))
+            waiting = asyncio.ensure_future(received.get())
+            await asyncio.wait({work, waiting}, timeout=_GRACE, return_when=asyncio.FIRST_COMPLETED)
+            return 128 + number
+        finally:
+            for task in (work, waiting):
+                task.cancel()
+            await asyncio.wait({work, waiting})
+            process.close()
+
+
+async def exchange(
+    target: Target,
+    process: asyncssh.SSHClientProcess[bytes],
+    stdin: int,
+    stdout: int,
+    stderr: int,
+    escapes: terminal.Escapes | None = None,
+) -> int:
+    """Join a remote process to local descriptors until it ends; returns its exit code.
+
+    Memory stays flat: neither side is read faster than the other takes it. Raises terminal.Cut for ``~.``.
+    """
+    feeding = asyncio.ensure_future(_feed(process, stdin, escapes))
+    draining = asyncio.gather(_drain(process.stdout, stdout), _drain(process.stderr, stderr))
+    try:
+        either: set[asyncio.Future[Any]] = {feeding, draining}
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        if feeding.done():
+            feeding.result()
+        await draining
+        await process.wait_closed()
+        return _status(target, process)
+    except BrokenPipeError:
+        process.close()
+        return _LOCAL_READER_GONE
+    finally:
+        feeding.cancel()
+        draining.cancel()
+        await asyncio.gather(feeding, draining, return_exceptions=True)
+
+
+async def _feed(process: asyncssh.SSHClientProcess[bytes], stdin: int, escapes: terminal.Escapes | None) -> None:
+    while True:
+        try:
+            data = await terminal.read(stdin)
+        except OSError:  # closed, or a directory: there is no input
+            data = b""
+        try:
+            if not data:
+                process.stdin.write_eof()
+                return
+            process.stdin.write(escapes.feed(data) if escapes else data)
+            await process.stdin.drain()
+        except OSError:  # it takes no more input; its end is told by its output
+            return
+
+
+async def _drain(reader: asyncssh.SSHReader[bytes], descriptor: int) -> None:
+    while data := await reader.read(_CHUNK):
+        try:
+            await terminal.write(descriptor, data)
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise HostError(f"cannot write the output: {error.strerror}") from error
+
+
+def _status(target: Target, process: asyncssh.SSHClientProcess[bytes]) -> int:
+    if process.exit_signal is not None:
+        name = f"SIG{process.exit_signal[0]}"
+        return 128 + (signal.Signals[name].value if name in signal.Signals.__members__ else 0)
+    if process.exit_status is None:
+        raise ConsoleError(
+            f"the connection to {target} was lost while the command ran",
+            hint=f"the machine may have been powered off; {target.log_hint}",
+        )
+    return process.exit_status
+
+
+@contextmanager
+def _handling(handlers: dict[signal.Signals, Callable[[], None]]) -> Iterator[None]:
+    """Let the event loop take signals inside the block. Without effect outside the main thread, which gets none."""
+    loop = asyncio.get_running_loop()
+    set_up: list[signal.Signals] = []
+    try:
+        for number, handler in handlers.items():
+            with suppress(ValueError, RuntimeError):
+                loop.add_signal_handler(number, handler)
+                set_up.append(number)
+        yield
+    finally:
+        for number in set_up:
+            loop.remove_signal_handler(number)
