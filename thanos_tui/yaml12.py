@@ -230,7 +230,7 @@ class _Composer:
     def node(self, event: Any) -> _Node:
         if isinstance(event, yaml.AliasEvent):
             self.aliases = True
-            found = self.anchors.get(event.anchor)
+            found = self.anchors.get(str(event.anchor))
             if found is None:
                 raise self.error(f"there is no anchor `&{event.anchor}` before this", _Node("scalar", event))
             if found.open:
@@ -403,10 +403,17 @@ def _scalar(value: Any, indent: int, block: bool = True) -> list[str]:
 def _is_plain(text: str) -> bool:
     if not text or text != text.strip() or text[0] in "-?:,[]{}#&*!|>'\"%@`=<" or _HIDDEN.search(text):
         return False
-    if ": " in text or " #" in text or text.endswith(":") or text.startswith("...") or len(text) == 1:
-        return len(text) == 1 and text not in "yYnN~." and not isinstance(resolve(text), int)
-    resolvers = yaml.SafeLoader.yaml_implicit_resolvers.get(text[0], [])
-    return isinstance(resolve(text), str) and not any(pattern.match(text) for _, pattern in resolvers)
+    return not (": " in text or " #" in text or text.endswith(":") or text.startswith("...")) and is_text(text)
+
+
+def is_text(text: str) -> bool:
+    """Whether readers of YAML 1.1 and 1.2 alike take a text for a string when it has no quotes."""
+    resolvers = yaml.SafeLoader.yaml_implicit_resolvers.get(text[:1], [])
+    return (
+        text not in ("y", "Y", "n", "N")
+        and isinstance(resolve(text), str)
+        and not any(pattern.match(text) for _, pattern in resolvers)
+    )
 
 
 def _escaped(character: str) -> str:

@@ -9,10 +9,13 @@ import posixpath
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from typing import TypeVar
 
 from thanos_tui.errors import InputError, Where, nearest
 from thanos_tui.linuxkit import values
 from thanos_tui.linuxkit.model import Compat, Component, Config, File, Kernel, Mount, Settings, Volume
+
+S = TypeVar("S", bound=Settings)
 
 FIRST_ID = 100
 
@@ -42,9 +45,9 @@ def settings(item: Settings) -> None:
         values.octal(device.mode, f"the device `{device.path}`", item.where("devices", index, "mode"))
 
 
-def component(item: Component, compat: Compat) -> None:
+def component(item: Component) -> None:
     """Check one container. Raises InputError."""
-    if compat == "fixed" and (item.name in ("", ".", "..") or re.search(r"[/\x00-\x1f\x7f]", item.name)):
+    if item.name in ("", ".", "..") or re.search(r"[/\x00-\x1f\x7f]", item.name):
         raise InputError(
             f"a container cannot be named `{item.name}`",
             hint="its name becomes the name of a directory",
@@ -191,8 +194,8 @@ def numeric_id(value: int | str | None, ids: Mapping[str, int], what: str, where
     return ids[value]
 
 
-def with_volumes(item: Component, volumes: Mapping[str, Volume], compat: Compat = "fixed") -> Component:
-    """The component with the paths of volumes in place of their names, in ``binds``, ``binds.add`` and ``mounts``.
+def with_volumes(item: S, volumes: Mapping[str, Volume], compat: Compat = "fixed") -> S:
+    """The same settings with paths of volumes in place of their names, in ``binds``, ``binds.add`` and ``mounts``.
 
     Raises InputError when there is no such volume, or a read-only one is bound for writing.
     """

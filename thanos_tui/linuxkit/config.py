@@ -124,7 +124,7 @@ def _section(name: str, value: Any, place: Place, compat: Compat) -> tuple[Any, 
         cls, noun = _ENTRIES[name]
         entry: Any = schema.build(cls, item, at, noun, compat)
         if isinstance(entry, Component):
-            checks.component(entry, compat)
+            checks.component(entry)
         elif isinstance(entry, Volume):
             checks.volume(entry)
         elif isinstance(entry, File):
