@@ -65,7 +65,8 @@ def replacing(path: Path, mode: int = 0o644) -> Iterator[BinaryIO]:
             os.fsync(stream.fileno())
         temporary.rename(path)
     except OSError as error:
-        if error.filename not in (None, str(path), str(path.parent), str(temporary)):
+        # Before there is a temporary file, what failed is ours: the directory, or making the file in it.
+        if temporary is not None and error.filename not in (None, str(path), str(temporary)):
             raise
         raise unwritable(path, error) from error
     finally:
