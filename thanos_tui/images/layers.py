@@ -12,15 +12,19 @@ to disk.
 from __future__ import annotations
 
 import gzip
+import hashlib
 import io
+import json
 import zlib
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import BinaryIO
 
 from thanos_tui import tarball
 from thanos_tui.errors import BuildError
+from thanos_tui.files import replacing
 from thanos_tui.images.store import Descriptor, Image, Store
 from thanos_tui.tree import Kind, Member
 
@@ -49,7 +53,7 @@ class _Node:
     ``inode`` is the place of the header with the content: another one than ``place`` for a hard link.
     """
 
-    __slots__ = ("children", "inode", "kind", "member", "place")
+    __slots__ = ("children", "inode", "kind", "member", "place", "size")
 
     def __init__(self, kind: Kind, place: tuple[int, int] | None, inode: tuple[int, int] | None) -> None:
         self.kind = kind
@@ -57,21 +61,24 @@ class _Node:
         self.inode = inode
         self.children: dict[str, _Node] = {}
         self.member: Member | None = None
+        self.size = 0
 
     def layer(self) -> int:
         return self.place[0] if self.place else -1
 
 
-def flatten(store: Store, image: Image, limits: Limits = Limits()) -> Iterator[Member]:
+def flatten(store: Store, image: Image, limits: Limits = Limits(), without: Collection[str] = ()) -> Iterator[Member]:
     """The members of the image's tree: every name once, directories before what they hold, targets before hard links.
 
     Directories that no layer describes are made up: mode 0755, root's. The root itself (``.``) comes first, where a
     layer describes it. Order is that of the layers, lowest first, and of the members in them.
 
+    without: names that are left out as if they were not there; what a directory among them holds is not.
+
     Raises IntegrityError for a damaged blob, BuildError for a layer that is no archive, leaves its root, links to
     nothing, or exceeds ``limits``; each names the layer.
     """
-    return _Tree(store, image, limits).members()
+    return _Tree(store, image, limits).members(lambda path: path not in without, trees=True)
 
 
 def select(store: Store, image: Image, names: Collection[str], limits: Limits = Limits()) -> Iterator[Member]:
@@ -79,7 +86,47 @@ def select(store: Store, image: Image, names: Collection[str], limits: Limits = 
 
     A file that has more names comes as a file, not as a hard link, unless both are wanted.
     """
-    return _Tree(store, image, limits).members(frozenset(names))
+    return _Tree(store, image, limits).members(lambda path: path in names, trees=False)
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What a look at an image's tree tells: bytes of content, number of members, and what is in the root directory.
+
+    top: by name, the kind, the bytes of a file, and what a symlink leads to. package_db: it has Alpine's
+    ``lib/apk/db/installed``.
+    """
+
+    size: int
+    members: int
+    top: Mapping[str, tuple[str, int, str]]
+    package_db: bool
+
+
+PACKAGE_DB = "lib/apk/db/installed"
+
+
+def survey(store: Store, image: Image, cache: Path, limits: Limits = Limits()) -> Survey:
+    """The survey of an image; made once and kept in the directory ``cache``, by what the layers hold.
+
+    Raises as :func:`flatten` does.
+    """
+    kept = cache / f"{content_key(image)}.json"
+    try:
+        found = json.loads(kept.read_bytes())
+        top = {str(name): (str(kind), int(size), str(link)) for name, (kind, size, link) in found["top"].items()}
+        return Survey(int(found["size"]), int(found["members"]), top, bool(found["package_db"]))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        # Not there yet, or not ours: it can be made again.
+        made = _Tree(store, image, limits).survey()
+    with replacing(kept) as stream:
+        stream.write(json.dumps(asdict(made), sort_keys=True).encode())
+    return made
+
+
+def content_key(image: Image) -> str:
+    """A hash (hex) that two images share when their layers are the same, whatever their names and configurations."""
+    return hashlib.sha256("\n".join(layer.digest for layer in image.layers).encode()).hexdigest()
 
 
 @contextmanager
@@ -158,9 +205,10 @@ class _Tree:
             if target is old:
                 return
             node = self._new(target.kind, place, target.inode)
-            node.member = target.member
+            node.member, node.size = target.member, target.size
         else:
             node = self._new(member.kind, place, place)
+            node.size = member.size
             if member.kind in ("dir", "symlink"):
                 node.member = replace(member, open=None)
             if member.kind == "dir" and old is not None and old.kind == "dir":
@@ -230,65 +278,84 @@ class _Tree:
             for name in [name for name, child in node.children.items() if child.layer() < layer and not child.children]:
                 del node.children[name]
 
+    def survey(self) -> Survey:
+        sizes: dict[tuple[int, int], int] = {}
+        count = 0
+        todo = [self._root]
+        while todo:
+            for node in todo.pop().children.values():
+                count += 1
+                todo.append(node)
+                if node.inode and node.kind == "file":
+                    sizes[node.inode] = node.size
+        top = {
+            name: (node.kind, node.size, node.member.linkname if node.member else "")
+            for name, node in sorted(self._root.children.items())
+        }
+        above, _, name = PACKAGE_DB.rpartition("/")
+        directory = self._directory(above, (0, 0), make=False)
+        return Survey(sum(sizes.values()), count, top, directory is not None and name in directory.children)
+
     # The second reading
 
-    def members(self, names: frozenset[str] | None = None) -> Iterator[Member]:
+    def members(self, wanted: Callable[[str], bool], trees: bool) -> Iterator[Member]:
+        """The members whose path is wanted; the directories on the way to them come too if ``trees``."""
         directories: dict[str, Member] = {}
         owners: dict[tuple[int, int], list[tuple[tuple[int, int], str]]] = {}
-        wanted: dict[tuple[int, int], tuple[str, str]] = {}
-        todo: list[tuple[str, _Node]] = [(name, node) for name, node in self._root.children.items()]
+        # What to make of the header at a place: (path, target), with a target for hard links.
+        plan: dict[tuple[int, int], tuple[str, str]] = {}
+        todo = list(self._root.children.items())
         while todo:
             path, node = todo.pop()
             if node.kind == "dir":
-                made_up = Member(path, "dir", mode=0o755, mtime=_IMPLIED_MTIME)
-                directories[path] = replace(node.member, name=path) if node.member else made_up
                 todo += [(f"{path}/{name}", child) for name, child in node.children.items()]
-                if node.place and names is None:
-                    wanted[node.place] = (path, "")
-            elif (names is None or path in names) and node.place and node.inode:
+                if trees and wanted(path):
+                    made_up = Member(path, "dir", mode=0o755, mtime=_IMPLIED_MTIME)
+                    directories[path] = replace(node.member, name=path) if node.member else made_up
+                    if node.place:
+                        plan[node.place] = (path, "")
+            elif wanted(path) and node.place and node.inode:
                 owners.setdefault(node.inode, []).append((node.place, path))
         for inode, group in owners.items():
             # The content goes to the first name that is left, which need not be the one it came with.
             (_, first), *others = sorted(group)
-            wanted[inode] = (first, "")
-            wanted.update({place: (path, first) for place, path in others})
-        if names is None and self._root.member is not None:
+            plan[inode] = (first, "")
+            plan.update({place: (path, first) for place, path in others})
+        if trees and self._root.member is not None:
             yield self._root.member
         given: set[str] = set()
         for number in range(len(self._image.layers)):
-            left = sum(place[0] == number for place in wanted)
+            left = sum(place[0] == number for place in plan)
             if not left:
                 continue
             for position, member in enumerate(self._layer(number)):
-                path, target = wanted.get((number, position), ("", ""))
-                if path:
-                    if names is None:
-                        yield from _missing(path, directories, given)
-                    if target:
-                        yield replace(member, name=path, kind="hardlink", linkname=target, size=0, open=None)
-                    elif path not in directories:
-                        yield replace(member, name=path)
-                    elif path not in given:
-                        given.add(path)
-                        yield directories[path]
-                    left -= 1
-                    if not left:
-                        break
-        if names is None:
-            # Directories without a header that lost all they held.
-            for path in sorted(directories):
-                yield from _missing(f"{path}/", directories, given)
+                path, target = plan.get((number, position), ("", ""))
+                if not path:
+                    continue
+                yield from _above(path, directories, given)
+                if target:
+                    yield replace(member, name=path, kind="hardlink", linkname=target, size=0, open=None)
+                elif path not in directories:
+                    yield replace(member, name=path)
+                elif path not in given:
+                    given.add(path)
+                    yield directories[path]
+                left -= 1
+                if not left:
+                    break
+        # Directories without a header that lost all they held.
+        for path in sorted(directories):
+            yield from _above(f"{path}/", directories, given)
 
 
-def _missing(path: str, directories: dict[str, Member], given: set[str]) -> Iterator[Member]:
+def _above(path: str, directories: Mapping[str, Member], given: set[str]) -> Iterator[Member]:
     """The directories above ``path`` that have not been given out yet, top first."""
-    above = path.rpartition("/")[0]
-    if not above or above in given:
-        return
     missing = []
+    above = path.rpartition("/")[0]
     while above and above not in given:
         missing.append(above)
         above = above.rpartition("/")[0]
     for name in reversed(missing):
-        given.add(name)
-        yield directories[name]
+        if name in directories:
+            given.add(name)
+            yield directories[name]

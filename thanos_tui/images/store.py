@@ -37,8 +37,8 @@ LAYER = "application/vnd.oci.image.layer.v1.tar"
 LAYER_GZIP = LAYER + "+gzip"
 LAYER_ZSTD = LAYER + "+zstd"
 
-_INDEXES = (OCI_INDEX, "application/vnd.docker.distribution.manifest.list.v2+json")
-_MANIFESTS = (OCI_MANIFEST, "application/vnd.docker.distribution.manifest.v2+json")
+INDEXES = (OCI_INDEX, "application/vnd.docker.distribution.manifest.list.v2+json")
+MANIFESTS = (OCI_MANIFEST, "application/vnd.docker.distribution.manifest.v2+json")
 _NAME = "org.opencontainers.image.ref.name"
 # LinuxKit's containerd-based parts look for this one as well.
 _CONTAINERD_NAME = "io.containerd.image.name"
@@ -171,7 +171,7 @@ class Store:
     def root(self, reference: str) -> Descriptor | None:
         """The descriptor that a name stands for: an index of platforms, or a bare manifest."""
         entry = self._entry(reference)
-        return None if entry is None else _descriptor(entry)
+        return None if entry is None else descriptor(entry)
 
     def manifests(self, digest: str) -> list[dict[str, Any]]:
         """The entries of the index ``digest``, as they are written there, attestations included."""
@@ -289,7 +289,7 @@ class Store:
         with self._locked():
             before = self._entry(full)
             others = []
-            if before is not None and before.get("mediaType") in _INDEXES and self.has_blob(_descriptor(before)):
+            if before is not None and before.get("mediaType") in INDEXES and self.has_blob(descriptor(before)):
                 entries = self.manifests(before["digest"])
                 replaced = {entry["digest"] for entry in entries if _arch(entry) == arch} - {stored.digest}
                 # An attestation goes with the image that it speaks of.
@@ -414,27 +414,27 @@ class Store:
     def _images(self, entry: Mapping[str, Any], full: str, arch: str | None, depth: int = 0) -> Iterator[Image]:
         """The images below an entry, in their order; only those for ``arch`` unless it is None."""
         kind = entry.get("mediaType")
-        if not self.has_blob(_descriptor(entry)):
+        if not self.has_blob(descriptor(entry)):
             return
-        if kind in _INDEXES:
+        if kind in INDEXES:
             if depth == 8:
                 raise BuildError(f"the image {full} is an index of indexes that goes too deep")
             for inner in self.manifests(entry["digest"]):
                 # What has a platform is believed; the rest is opened to see what it was made for.
                 if _arch(inner) in (arch or _arch(inner), "") and _arch(inner) not in ("other", "unknown"):
                     yield from self._images(inner, full, arch, depth + 1)
-        elif kind in _MANIFESTS and _arch(entry) != "unknown":
+        elif kind in MANIFESTS and _arch(entry) != "unknown":
             image = self._image(entry, full)
             if image is not None and (arch is None or image.arch in (arch, "")):
                 yield image if image.arch else Image(full, image.digest, arch or "", image.config, image.layers)
-        elif kind not in _MANIFESTS:
+        elif kind not in MANIFESTS:
             raise BuildError(f"the image {full} has a manifest of a kind that is not known: {kind}")
 
     def _image(self, entry: Mapping[str, Any], full: str) -> Image | None:
         manifest = self.document(entry["digest"])
         try:
-            config = _descriptor(manifest["config"])
-            layers = [_descriptor(layer) for layer in manifest["layers"]]
+            config = descriptor(manifest["config"])
+            layers = [descriptor(layer) for layer in manifest["layers"]]
             if not self.has_blob(config):
                 return None
             document = self.document(config.digest)
@@ -462,12 +462,12 @@ class Store:
         if entry["digest"] in needed:
             return
         needed.add(entry["digest"])
-        if not self.has_blob(_descriptor(entry)):
+        if not self.has_blob(descriptor(entry)):
             return
-        if entry.get("mediaType") in _INDEXES:
+        if entry.get("mediaType") in INDEXES:
             for inner in self.manifests(entry["digest"]):
                 self._reach(inner, needed)
-        elif entry.get("mediaType") in _MANIFESTS:
+        elif entry.get("mediaType") in MANIFESTS:
             manifest = self.document(entry["digest"])
             for part in [manifest.get("config") or {}, *(manifest.get("layers") or [])]:
                 needed.add(str(part.get("digest")))
@@ -514,7 +514,7 @@ def _entries(value: Any, what: str) -> list[dict[str, Any]]:
     return entries
 
 
-def _descriptor(entry: Mapping[str, Any]) -> Descriptor:
+def descriptor(entry: Mapping[str, Any]) -> Descriptor:
     return Descriptor(str(entry["digest"]), int(entry["size"]), str(entry.get("mediaType")))
 
 

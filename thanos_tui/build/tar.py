@@ -1,0 +1,32 @@
+"""The format ``tar``: the root filesystem as one archive, every member with its source and location in the config."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from typing import BinaryIO
+
+from thanos_tui import tarball
+from thanos_tui.build.rootfs import Part
+from thanos_tui.events import Step
+from thanos_tui.tree import Member
+
+
+def write(parts: Iterable[Part], stream: BinaryIO, step: Step | None = None) -> None:
+    """Write the parts as a pax archive to ``stream``; the same parts always give the same bytes.
+
+    Each member has the records ``LINUXKIT.source`` and ``LINUXKIT.location``, which upstream's ``--input-tar`` reads.
+    step: advanced by the bytes of content, so that its total is the sum of the parts' sizes.
+    Raises what the parts' members raise; what has been written by then is no archive.
+    """
+    for chunk in tarball.chunks(_labelled(parts, step)):
+        stream.write(chunk)
+
+
+def _labelled(parts: Iterable[Part], step: Step | None) -> Iterator[Member]:
+    for part in parts:
+        records = {"LINUXKIT.location": part.location, "LINUXKIT.source": part.source}
+        for member in part.members():
+            yield replace(member, pax={**records, **member.pax})
+            if step is not None:
+                step.advance(member.size)

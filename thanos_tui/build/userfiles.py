@@ -1,0 +1,134 @@
+"""The section ``files``: what the config itself puts into the root filesystem."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import BinaryIO
+
+from thanos_tui import yaml12
+from thanos_tui.build import trees
+from thanos_tui.errors import BuildError, InputError
+from thanos_tui.images.reference import expand
+from thanos_tui.linuxkit import checks, schema
+from thanos_tui.linuxkit import config as language
+from thanos_tui.linuxkit.config import Config, File
+from thanos_tui.tree import Member
+
+_CHUNK = 1 << 20
+
+
+def members(config: Config, base: Path) -> Iterator[tuple[Member, str]]:
+    """The members of the section, each with a hash of its content (hex; ``""`` for what has none).
+
+    Upstream's rule for directories: those above a file are written with its owner and with its mode, made searchable,
+    the first time that they occur, even if an image has made them; later files leave them alone.
+
+    base: what relative sources start from. Raises InputError for a source that cannot be read.
+    """
+    ids = checks.container_ids(config)
+    written: set[str] = set()
+    for number, item in enumerate(config.files):
+        source = _source(item, base)
+        if item.source and source is None:
+            continue
+        path = "/".join(step for step in item.path.split("/") if step not in ("", "."))
+        mode = item.permissions
+        common = Member(
+            path,
+            "file",
+            mode=mode,
+            uid=checks.numeric_id(item.uid, ids, "the owner", item.where("uid")),
+            gid=checks.numeric_id(item.gid, ids, "the group", item.where("gid")),
+            mtime=trees.MTIME,
+            pax={"LINUXKIT.source": "linuxkit.files", "LINUXKIT.location": f"files[{number}]"},
+        )
+        for parent in trees.way(path.rpartition("/")[0]):
+            if parent.name not in written:
+                written.add(parent.name)
+                yield replace(common, name=parent.name, kind="dir", mode=_searchable(mode)), ""
+        written.add(path)
+        if item.directory:
+            yield replace(common, kind="dir"), ""
+        elif item.symlink:
+            yield replace(common, kind="symlink", linkname=item.symlink), ""
+        elif source is not None:
+            size, digest, open_source = _measured(source, item)
+            yield replace(common, size=size, open=open_source), digest
+        else:
+            content = (item.contents or "").encode("utf-8", "surrogatepass")
+            if item.metadata:
+                content = _metadata(config, item.metadata)
+            made = trees.file(path, content)
+            yield replace(common, size=made.size, open=made.open), hashlib.sha256(content).hexdigest()
+
+
+def _searchable(mode: int) -> int:
+    """Directories can be entered by everyone who may do anything with the file."""
+    for who in (0o700, 0o070, 0o007):
+        if mode & who:
+            mode |= who & 0o111
+    return mode
+
+
+def _source(item: File, base: Path) -> Path | None:
+    """The file to take; None where there is none to take: not a source at all, or an optional one that is not there."""
+    if not item.source:
+        return None
+    path = base / Path(item.source).expanduser() if item.source.startswith("~/") else base / item.source
+    return None if item.optional and not path.exists() else path
+
+
+def _measured(path: Path, item: File) -> tuple[int, str, Callable[[], BinaryIO]]:
+    digest = hashlib.sha256()
+    try:
+        with path.open("rb") as stream:
+            before = os.fstat(stream.fileno())
+            while chunk := stream.read(_CHUNK):
+                digest.update(chunk)
+    except OSError as error:
+        raise InputError(
+            f"the source `{item.source}` of the file `{item.path}` cannot be read: {error.strerror}",
+            where=item.where("source"),
+        ) from error
+
+    def reopened() -> BinaryIO:
+        stream = path.open("rb")
+        after = os.fstat(stream.fileno())
+        if (before.st_ino, before.st_size, before.st_mtime_ns) != (after.st_ino, after.st_size, after.st_mtime_ns):
+            stream.close()
+            raise BuildError(f"the file {path} was changed during the build", hint="build again")
+        return stream
+
+    return before.st_size, digest.hexdigest(), reopened
+
+
+def _metadata(config: Config, form: str) -> bytes:
+    """The whole config as a document, with full image names (those of volumes stay as they are, as upstream does)."""
+
+    def full(section: tuple[language.Component, ...]) -> tuple[language.Component, ...]:
+        return tuple(replace(item, image=expand(item.image)) for item in section)
+
+    kernel = config.kernel
+    whole = replace(
+        config,
+        kernel=replace(kernel, image=expand(kernel.image)) if kernel.image else kernel,
+        init=tuple(map(expand, config.init)),
+        onboot=full(config.onboot),
+        onshutdown=full(config.onshutdown),
+        services=full(config.services),
+    )
+    document = schema.plain(whole)
+    # Two defaults that upstream writes out, for programs that rely on them.
+    document.setdefault("kernel", {"image": ""})
+    for section in ("onboot", "onshutdown", "services"):
+        for item in document.get(section, ()):
+            for interface in item.get("runtime", {}).get("interfaces", ()):
+                interface.setdefault("createInRoot", False)
+    if form == "yaml":
+        return yaml12.write(document).encode()
+    return json.dumps(document, indent=4, ensure_ascii=False).encode()
