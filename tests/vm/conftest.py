@@ -62,7 +62,17 @@ def image(tmp_path: Path) -> Callable[..., Boot]:
 
 
 @pytest.fixture
-def start(image: Callable[..., Boot]) -> Callable[..., Machine]:
+def small() -> Callable[..., Settings]:
+    """Makes settings of a machine that costs next to nothing."""
+
+    def make(**settings: object) -> Settings:
+        return Settings(**{"memory_mib": 32, "cpus": 1, "accel": "tcg", **settings})  # type: ignore[arg-type]
+
+    return make
+
+
+@pytest.fixture
+def start(image: Callable[..., Boot], small: Callable[..., Settings]) -> Callable[..., Machine]:
     """Starts a machine under software emulation, detached."""
     if programs.find("qemu-system-x86_64") is None:
         pytest.skip("qemu-system-x86_64 is not installed")
@@ -71,8 +81,3 @@ def start(image: Callable[..., Boot]) -> Callable[..., Machine]:
         return vm.start(image(ending, text), small(**settings))
 
     return begin
-
-
-def small(**settings: object) -> Settings:
-    """Settings of a machine that costs next to nothing."""
-    return Settings(**{"memory_mib": 32, "cpus": 1, "accel": "tcg", **settings})  # type: ignore[arg-type]

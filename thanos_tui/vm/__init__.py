@@ -1,9 +1,9 @@
 """Machines: QEMU runs an output, and these functions start, watch and stop it (docs/machines.md)."""
 
 from thanos_tui.vm.life import Stopped, attached, reboot, start, stop, wait
-from thanos_tui.vm.machines import Machine, find, machines, remove
 from thanos_tui.vm.ports import Forward, parse_forward
 from thanos_tui.vm.qemu import Boot, Settings, boot_of
+from thanos_tui.vm.registry import Machine, find, machines, remove
 from thanos_tui.vm.screen import screenshot
 from thanos_tui.vm.serial import last_lines, logs, open_serial, wait_for_serial
 

@@ -20,14 +20,18 @@ from thanos_tui.errors import HostError, InputError, MachineError
 from thanos_tui.events import Reporter, Step
 from thanos_tui.files import replacing
 from thanos_tui.vm import accel, ports, qemu
-from thanos_tui.vm.machines import Machine, Record, abandon, claim, ending, find, machines, processes, write_record
 from thanos_tui.vm.ports import ADDRESS, Forward
 from thanos_tui.vm.qemu import HOST_KEY, SSH_PORT, VNC_PORT, Boot, Settings
 from thanos_tui.vm.qmp import monitor
+from thanos_tui.vm.registry import Machine, Record, abandon, claim, ending, find, machines, processes, write_record
 
 _START_LIMIT = 60.0  # seconds until QEMU's monitor answers; a busy host is slow, a sound one needs a tenth of one
 _ATTEMPTS = 10  # with ports that were free when chosen
 _POLL = 0.05
+_PREFERRED = SSH_PORT
+_QUIT_LIMIT = 5.0  # seconds for QEMU to end after `quit`
+_TERM_LIMIT = 8.0  # seconds for the supervisor to end QEMU: its own grace, and some
+_KILL_LIMIT = 5.0  # seconds for the kernel to end what was killed
 _RESEND = 5.0  # seconds between presses of the power button: a guest that still boots misses the first
 _SUPERVISOR = Path(__file__).with_name("supervisor.py")
 
@@ -175,7 +179,7 @@ def _ports(settings: Settings) -> tuple[tuple[Forward, ...], int | None]:
         raise InputError("the same port of this host is wanted twice", hint="give each forward a port of its own")
     tcp = {each.host for each in asked if each.protocol == "tcp"} | {settings.vnc_port or 0}
     if settings.ssh_port is None:
-        asked.insert(0, Forward(ports.choose(SSH_PORT, tcp), SSH_PORT))
+        asked.insert(0, Forward(ports.choose(_PREFERRED, tcp), SSH_PORT))
     vnc_port = settings.vnc_port
     if vnc_port == 0:
         vnc_port = ports.choose(VNC_PORT, tcp | {asked[0].host})
@@ -262,10 +266,10 @@ def _await(directory: Path, lifeline: socket.socket, reporter: Reporter) -> bool
 
 
 def _end(lifeline: socket.socket) -> None:
-    """Let a supervisor end its QEMU, and wait for that; its own grace is 5 s."""
+    """Let a supervisor end its QEMU, and wait for that."""
     with suppress(OSError):  # it has ended already
         lifeline.shutdown(socket.SHUT_WR)
-        lifeline.settimeout(15)
+        lifeline.settimeout(_TERM_LIMIT + _KILL_LIMIT)
         lifeline.recv(1)
 
 
@@ -306,16 +310,16 @@ def _quit(machine: Machine, step: Step) -> bool:
             qmp.execute("quit")
     except MachineError as error:
         step.log(error.message, "warning")
-    return wait(machine, 5)
+    return wait(machine, _QUIT_LIMIT)
 
 
 def _kill(machine: Machine, step: Step) -> How:
-    """Signals: the supervisor sends SIGTERM and, 5 s later, SIGKILL; should it hang itself, both are killed."""
+    """Signals: the supervisor sends SIGTERM and, a little later, SIGKILL; should it hang itself, both are killed."""
     known = processes(machine.directory)
     for who, number, limit in (
-        ("supervisor", signal.SIGTERM, 10),
-        ("qemu", signal.SIGKILL, 5),
-        ("supervisor", signal.SIGKILL, 5),
+        ("supervisor", signal.SIGTERM, _TERM_LIMIT),
+        ("qemu", signal.SIGKILL, _KILL_LIMIT),
+        ("supervisor", signal.SIGKILL, _KILL_LIMIT),
     ):
         if who not in known:
             continue

@@ -31,7 +31,7 @@ class Forward:
 
 def parse_forward(text: str) -> Forward:
     """Read ``HOST:GUEST``, ``HOST:GUEST/tcp`` or ``HOST:GUEST/udp``. Raises InputError."""
-    found = re.fullmatch(r"(\d{1,5}):(\d{1,5})(?:/(tcp|udp))?", text.strip())
+    found = re.fullmatch(r"([0-9]{1,5}):([0-9]{1,5})(?:/(tcp|udp))?", text.strip())
     if not found or not all(1 <= int(number) <= 65535 for number in found.groups()[:2]):
         raise InputError(
             f"{text!r} is no port forward",

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from thanos_tui.errors import MachineError
 from thanos_tui.files import replacing
-from thanos_tui.vm.machines import Machine
 from thanos_tui.vm.qmp import monitor
+from thanos_tui.vm.registry import Machine
 
 
 def screenshot(machine: Machine, path: Path) -> None:

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from thanos_tui.errors import HostError, MachineError
 from thanos_tui.events import Reporter
-from thanos_tui.vm.machines import Machine, ending
 from thanos_tui.vm.qemu import SERIAL_LOG, SERIAL_SOCKET
 from thanos_tui.vm.qmp import connect, monitor
+from thanos_tui.vm.registry import Machine, ending
 
 _POLL = 0.05  # seconds between looks at the log
 _LAST = 20  # lines that an error shows

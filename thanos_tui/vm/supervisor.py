@@ -29,7 +29,7 @@ import sys
 import time
 from pathlib import Path
 
-GRACE = 5.0  # seconds between SIGTERM and SIGKILL
+GRACE = 3.0  # seconds between SIGTERM and SIGKILL
 _PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 
 

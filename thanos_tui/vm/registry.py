@@ -172,7 +172,7 @@ def remove(name: str) -> None:
     """
     if not _VALID.fullmatch(name) or not (root() / name).is_dir():
         find(name)
-    with _registry():
+    with _alone():
         directory = root() / name
         if held(directory):
             raise MachineError(f"machine {name} is running", hint=f"stop it first: thanos-tui stop {name}")
@@ -194,7 +194,7 @@ def claim(name: str, unique: bool) -> tuple[Path, int]:
             f"{name!r} is no name for a machine",
             hint="letters, digits, dots, dashes and underscores, 63 at most, beginning with a letter or digit",
         )
-    with _registry():
+    with _alone():
         candidate, number = name, 1
         while True:
             directory = root() / candidate
@@ -215,7 +215,7 @@ def claim(name: str, unique: bool) -> tuple[Path, int]:
 
 def abandon(directory: Path, whole: bool) -> None:
     """Give up a directory that the caller has claimed: it is emptied but for its host key, or removed as a whole."""
-    with _registry():
+    with _alone():
         if whole:
             shutil.rmtree(directory, ignore_errors=True)
         else:
@@ -324,7 +324,7 @@ def _clean(directory: Path) -> None:
 
 
 @contextmanager
-def _registry() -> Iterator[None]:
+def _alone() -> Iterator[None]:
     """Only one process at a time makes or removes machines' directories; held for moments."""
     try:
         root().mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -1,0 +1,152 @@
+"""The command line of QEMU, and what paths mean: pure."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from thanos_tui.errors import InputError
+from thanos_tui.vm import qemu
+from thanos_tui.vm.ports import Forward
+from thanos_tui.vm.qemu import Boot, Settings
+
+
+def argv_of(boot: Boot, settings: Settings, accel: qemu.Accel = "tcg", vnc_port: int | None = None) -> list[str]:
+    devices = qemu.DEVICES[settings.architecture][settings.devices]
+    forwards = (Forward(1234, 1234), Forward(5353, 53, "udp"))
+    return qemu.command(Path("/usr/bin/qemu"), boot, settings, devices, accel, "m", forwards, vnc_port)
+
+
+def following(argv: list[str], option: str) -> list[str]:
+    return [argv[index + 1] for index, word in enumerate(argv) if word == option]
+
+
+def test_a_kernel_is_booted_with_its_initrd_and_its_command_line_as_one_word() -> None:
+    boot = Boot(kernel=Path("/a,b/k"), initrd=Path("/a,b/i"), cmdline="console=ttyS0 x='a, b'")
+    argv = argv_of(boot, Settings(memory_mib=512, cpus=3))
+    assert following(argv, "-kernel") == ["/a,b/k"]
+    assert following(argv, "-initrd") == ["/a,b/i"]
+    assert following(argv, "-append") == ["console=ttyS0 x='a, b'"]
+    assert following(argv, "-m") == ["512M"]
+    assert following(argv, "-smp") == ["3"]
+    assert following(argv, "-drive") == []
+
+
+@pytest.mark.parametrize("form", ["raw", "vpc", "qcow2"])
+def test_a_disk_is_opened_as_a_snapshot_in_its_stated_format(form: qemu.DiskFormat) -> None:
+    argv = argv_of(Boot(disk=Path("/some, where/d.img"), format=form), Settings())
+    assert following(argv, "-drive") == [f"if=none,id=disk0,snapshot=on,format={form},file=/some,, where/d.img"]
+
+
+def test_relative_images_become_absolute_because_qemu_runs_elsewhere() -> None:
+    argv = argv_of(Boot(kernel=Path("k"), initrd=Path("i")), Settings())
+    assert following(argv, "-kernel") == [str(Path.cwd() / "k")]
+    assert following(argv, "-initrd") == [str(Path.cwd() / "i")]
+
+
+def test_virtualbox_devices_hold_no_virtio() -> None:
+    argv = argv_of(Boot(disk=Path("/d")), Settings(devices="virtualbox"))
+    assert "ahci,id=ahci0" in argv
+    assert "e1000,netdev=net0,romfile=" in argv
+    assert not [word for word in argv if "virtio" in word]
+
+
+def test_qemu_devices_are_virtio_without_a_balloon() -> None:
+    devices = following(argv_of(Boot(disk=Path("/d")), Settings()), "-device")
+    assert {word.split(",")[0] for word in devices} == {"virtio-blk-pci", "virtio-net-pci", "virtio-rng-pci", "VGA"}
+
+
+def test_ports_lead_in_from_loopback_only() -> None:
+    argv = argv_of(Boot(disk=Path("/d")), Settings(), vnc_port=5907)
+    assert following(argv, "-netdev") == [
+        "user,id=net0,hostfwd=tcp:127.0.0.1:1234-:1234,hostfwd=udp:127.0.0.1:5353-:53",
+    ]
+    assert following(argv, "-vnc") == ["127.0.0.1:7"]
+    assert "-vnc" not in argv_of(Boot(disk=Path("/d")), Settings())
+
+
+def test_accelerators_come_with_the_processor_that_suits_them() -> None:
+    assert following(argv_of(Boot(disk=Path("/d")), Settings(), "kvm"), "-accel") == ["kvm"]
+    assert following(argv_of(Boot(disk=Path("/d")), Settings(), "kvm"), "-cpu") == ["host"]
+    assert following(argv_of(Boot(disk=Path("/d")), Settings(), "tcg"), "-accel") == ["tcg,thread=multi"]
+    assert following(argv_of(Boot(disk=Path("/d")), Settings(), "tcg"), "-cpu") == ["max"]
+
+
+def test_arm64_is_a_virt_board() -> None:
+    argv = argv_of(Boot(kernel=Path("/k")), Settings(architecture="arm64"))
+    assert following(argv, "-machine") == ["virt"]
+
+
+def test_the_host_key_goes_in_by_the_firmware_configuration() -> None:
+    argv = argv_of(Boot(disk=Path("/d")), Settings())
+    assert following(argv, "-fw_cfg") == ["name=opt/thanos-tui/ssh_host_ed25519_key,file=ssh_host_ed25519_key"]
+
+
+@pytest.mark.parametrize(
+    ("boot", "settings", "said"),
+    [
+        (Boot(), Settings(), "either"),
+        (Boot(kernel=Path("/k"), disk=Path("/d")), Settings(), "either"),
+        (Boot(disk=Path("/d")), Settings(architecture="riscv64"), "riscv64"),
+        (Boot(disk=Path("/d")), Settings(devices="vmware"), "vmware"),
+        (Boot(disk=Path("/d")), Settings(architecture="arm64"), "UEFI"),
+        (Boot(disk=Path("/d")), Settings(memory_mib=0), "16 MiB"),
+        (Boot(disk=Path("/d")), Settings(cpus=0), "processor"),
+        (Boot(disk=Path("/nowhere/d")), Settings(), "cannot read /nowhere/d"),
+    ],
+)
+def test_what_cannot_be_booted_is_refused(boot: Boot, settings: Settings, said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        qemu.check(boot, settings)
+
+
+@pytest.fixture
+def outputs(tmp_path: Path) -> Path:
+    for end in ("-kernel", "-initrd.img", "-bios.img", ".vhd", ".qcow2"):
+        (tmp_path / f"os{end}").write_bytes(b"x")
+    (tmp_path / "os-cmdline").write_text("console=ttyS0\n")
+    return tmp_path
+
+
+@pytest.mark.parametrize("end", ["-kernel", "-initrd.img", "-cmdline"])
+def test_each_file_of_kernel_and_initrd_stands_for_all_three(outputs: Path, end: str) -> None:
+    boot = qemu.boot_of(outputs / f"os{end}")
+    assert boot == Boot(kernel=outputs / "os-kernel", initrd=outputs / "os-initrd.img", cmdline="console=ttyS0")
+    assert qemu.default_name(boot) == "os"
+
+
+@pytest.mark.parametrize(("end", "form"), [("-bios.img", "raw"), (".vhd", "vpc"), (".qcow2", "qcow2")])
+def test_the_name_of_a_disk_image_tells_its_format(outputs: Path, end: str, form: str) -> None:
+    boot = qemu.boot_of(outputs / f"os{end}")
+    assert (boot.disk, boot.format) == (outputs / f"os{end}", form)
+    assert qemu.default_name(boot) == "os"
+
+
+def test_the_name_of_a_build_stands_for_its_only_output(outputs: Path) -> None:
+    with pytest.raises(InputError, match=r"could mean any of os-kernel, os-bios\.img, os\.qcow2, os\.vhd"):
+        qemu.boot_of(outputs / "os")
+    for end in ("-kernel", "-bios.img", ".vhd"):
+        (outputs / f"os{end}").unlink()
+    assert qemu.boot_of(outputs / "os").format == "qcow2"
+
+
+def test_what_is_not_there_or_not_known_is_not_guessed(outputs: Path) -> None:
+    with pytest.raises(InputError, match="nothing to boot"):
+        qemu.boot_of(outputs / "other")
+    (outputs / "notes.txt").write_text("x")
+    with pytest.raises(InputError, match="cannot be told"):
+        qemu.boot_of(outputs / "notes.txt")
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("/x/My image (2).vhd", "My-image--2"),
+        ("/x/-kernel", "machine"),
+        ("/x/größe.qcow2", "gr--e"),
+        ("/x/a.b.raw", "a-b"),
+    ],
+)
+def test_default_names_are_safe(path: str, name: str) -> None:
+    assert qemu.default_name(Boot(disk=Path(path))) == name
