@@ -1,4 +1,4 @@
-"""Measuring whole commands: wall and CPU seconds, and the peak memory of the largest process, as the kernel counts them."""
+"""Measuring whole commands: wall and CPU seconds, and the largest process's peak memory, as the kernel counts them."""
 
 from __future__ import annotations
 

@@ -2,10 +2,9 @@
 
     make bench                         (or: python benchmarks/road.py [--runs N] [--profile FILE] [--skip-cold])
 
-Every figure is of a whole command, start-up included, in an own cache directory that is thrown away. Where the upstream
-``linuxkit`` program is on PATH it builds the same YAML from the same images in the same run. The goals come from the
-project's first issue: same profile again at most 0.5 s, one toggle at most 1.0 s, at most 200 MiB of memory, base initrd
-at most 45 MB.
+Every figure is of a whole command, start-up included, in a cache directory of its own that is thrown away. Where the
+upstream ``linuxkit`` program is on PATH it builds the same YAML from the same images in the same run. Goals: the same
+profile again in at most 0.5 s, one toggle in at most 1.0 s, at most 200 MiB of memory, a base initrd of at most 45 MB.
 """
 
 from __future__ import annotations
@@ -13,6 +12,7 @@ from __future__ import annotations
 import argparse
 import platform
 import shutil
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -63,15 +63,9 @@ def main() -> None:
             once(replay, environment)
         row("warm images, no segments", several(replay, environment, 2, without_segments), initrd.stat().st_size)
         row("the same profile again", several(replay, environment, arguments.runs), initrd.stat().st_size)
-        toggles = iter(range(arguments.runs * 2))
-        runs = []
-        for number in range(arguments.runs):
-            setting = "rngd.enabled=n" if next(toggles) % 2 == 0 else "rngd.enabled=y"
-            runs.append(once([*replay, "--set", setting], environment))
+        runs = [once([*replay, "--set", f"rngd={'ny'[number % 2]}"], environment) for number in range(arguments.runs)]
         row("after one toggle (rngd off, on, off, …)", runs, initrd.stat().st_size)
-        names = []
-        for number in range(arguments.runs):
-            names.append(once([*replay, "--set", f"hostname=bench{number}"], environment))
+        names = [once([*replay, "--set", f"hostname=bench{number}"], environment) for number in range(arguments.runs)]
         row("after a new host name", names, initrd.stat().st_size)
 
         upstream = shutil.which("linuxkit")
@@ -79,8 +73,6 @@ def main() -> None:
             print("linuxkit is not on PATH: nothing to compare with")
             return
         rendered = scratch / "bench.yml"
-        import subprocess
-
         once([THANOS, "render", str(profile), "--generate-key", "--output", str(rendered)], environment)
         store = str(cache / "store")
         theirs = scratch / "upstream"

@@ -139,7 +139,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--testing", action="store_true", help="also what the tests need")
     arguments = parser.parse_args()
-    if sys.version_info < (3, 11):
+    if sys.version_info < (3, 11):  # noqa: UP036 (this script runs before anything has checked)
         raise SystemExit(f"set-up: Python 3.11 or newer is needed, this is {sys.version.split()[0]}")
     install({**SYSTEM, **TESTING} if arguments.testing else SYSTEM)
     environment("dev" if arguments.testing else "")

@@ -1,0 +1,162 @@
+"""The headless road: a profile in, its outputs and events out. The app and ``--replay`` both take it.
+
+    profile ─▶ options ─▶ config ─▶ images ─▶ parts ─▶ outputs
+
+Nothing here prints, and nothing imports a terminal library, SSH or Docker.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from thanos_tui import options, profile
+from thanos_tui.builds import Build, remember
+from thanos_tui.errors import HostError
+from thanos_tui.events import Artefact, Reporter
+from thanos_tui.linuxkit.config import Config
+from thanos_tui.options import BuildSettings
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to replay, and what the command line says beside the profile.
+
+    settings: ``OPTION=VALUE`` each. formats, name: in place of the profile's, if given.
+    output: the directory of the outputs. generate_key: give the profile a key pair of its own where the user has no
+    public key. offline: take everything from the cache. update: renew the lock.
+    """
+
+    profile: Path
+    output: Path
+    settings: tuple[str, ...] = ()
+    formats: tuple[str, ...] = ()
+    name: str = ""
+    generate_key: bool = False
+    offline: bool = False
+    update: bool = False
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """What came out: the files, what they were made from, and how the lock changed (one line each)."""
+
+    artefacts: tuple[Artefact, ...]
+    config: Config
+    settings: BuildSettings
+    changes: tuple[str, ...]
+    build: Build
+
+
+def opened(
+    path: Path, settings: Sequence[str], formats: Sequence[str] = (), name: str = "", *, generate_key: bool = False
+) -> profile.Profile:
+    """A profile with the command line's values. Raises InputError for whatever cannot be used."""
+    loaded = profile.load(path)
+    # Only where there is none: the user's own keys open the machine already.
+    if generate_key and not any(Path.home().glob(".ssh/*.pub")) and "sshd.generate-key" in loaded.resolved.values:
+        settings = [*settings, "sshd.generate-key=y"]
+    return profile.override(loaded, settings, formats, name)
+
+
+def replay(request: Request, reporter: Reporter) -> Replayed:
+    """Build what a profile says. Outputs appear whole or not at all.
+
+    Raises ThanosError of the kind that fits; see the stages.
+    """
+    from thanos_tui.images import lock as locks
+
+    given = opened(request.profile, request.settings, request.formats, request.name, generate_key=request.generate_key)
+    config = options.render(given.resolved, given.directory, given.name)
+    settings = options.settings(given.resolved, given.directory)
+    artefacts, changes = make(
+        config,
+        settings,
+        request.output,
+        reporter,
+        lock=locks.lock_path(request.profile),
+        offline=request.offline,
+        update=request.update,
+    )
+    key = options.profile_key(given.name)
+    build = Build(
+        name=settings.name,
+        profile=str(request.profile.absolute()),
+        outputs=bootable(artefacts),
+        memory_mib=settings.memory_mib,
+        cpus=settings.cpus,
+        architecture=settings.architecture,
+        identity=str(key) if key.exists() else None,
+    )
+    remember(build)
+    return Replayed(artefacts, config, settings, changes, build)
+
+
+def make(
+    config: Config,
+    settings: BuildSettings,
+    output: Path,
+    reporter: Reporter,
+    *,
+    lock: Path | None,
+    offline: bool = False,
+    update: bool = False,
+    store: Path | None = None,
+    decompress_kernel: bool = False,
+) -> tuple[tuple[Artefact, ...], tuple[str, ...]]:
+    """Build a config: its images, root filesystem and outputs; and what changed in the lock.
+
+    lock: the file that says which packages and images to use, written where it is missing; None does without.
+    store: where images are kept, if not in the cache.
+    """
+    from thanos_tui.build import outputs, rootfs
+    from thanos_tui.files import cache_dir
+    from thanos_tui.images import lock as locks
+    from thanos_tui.images import provide
+    from thanos_tui.images.store import Store
+
+    kept = Store(store or cache_dir() / "store")
+    before = locks.load(lock) if lock else None
+    origin = provide.Origin(settings.mirror, settings.suite, settings.keyring)
+    _, used = provide.provide(
+        rootfs.references(config),
+        settings.architecture,
+        kept,
+        before,
+        reporter,
+        offline=offline,
+        update=update,
+        origin=origin,
+    )
+    if before and not update:
+        # What this build does not use stays pinned: a component switched off for once must come back as it was.
+        used = locks.Lock({**before.images, **used.images})
+    parts = rootfs.parts(config, kept, settings.architecture, decompress_kernel=decompress_kernel)
+    artefacts = outputs.build(
+        parts,
+        settings.formats,
+        output,
+        settings.name,
+        reporter,
+        size_mib=settings.size_mib,
+        memory_mib=settings.memory_mib,
+    )
+    # Only a build that worked is worth repeating.
+    if lock:
+        try:
+            locks.save(lock, used)
+        except HostError as error:
+            reporter.log(f"{error.message}; this build is not locked", "warning")
+    return tuple(artefacts), locks.changes(before, used) if before else ()
+
+
+def bootable(artefacts: Sequence[Artefact]) -> tuple[str, ...]:
+    """The files a machine can start from, one for each format, in the order they were built."""
+    from thanos_tui.build import formats
+
+    starts: dict[str, str] = {}
+    for artefact in artefacts:
+        if formats.named(artefact.format).bootable != "none":
+            starts.setdefault(artefact.format, str(Path(artefact.path).absolute()))
+    return tuple(starts.values())
