@@ -1,0 +1,293 @@
+"""The images that a config names: found in the store, or made from recipes; and the lock that says what they are.
+
+With a lock and everything in the store this costs a few milliseconds: no apt, no YAML, nothing decompressed.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from thanos_tui.errors import BuildError, IntegrityError
+from thanos_tui.events import Reporter, Step
+from thanos_tui.files import assets_dir, cache_dir, replacing
+from thanos_tui.images import recipes
+from thanos_tui.images.lock import Lock, LockedImage
+from thanos_tui.images.package import Origin as Origin
+from thanos_tui.images.package import Package
+from thanos_tui.images.recipes import Selection
+from thanos_tui.images.store import LAYER, Image, Store
+from thanos_tui.tree import Member
+
+if TYPE_CHECKING:
+    from thanos_tui.images.unpacked import Shelf
+
+# Part of every image's key: to be raised whenever the same recipe and packages give other bytes than before.
+FORMAT = 1
+_AT_ONCE = 2
+
+
+class Provided(NamedTuple):
+    """images: by the references as they were given. lock: what they are and what they were made from."""
+
+    images: dict[str, Image]
+    lock: Lock
+
+
+@dataclass(frozen=True)
+class _Work:
+    """An image that has to be made. pinned: the lock's entry, where its packages are to be used."""
+
+    reference: str
+    directory: Path
+    features: tuple[str, ...]
+    files: str
+    pinned: LockedImage | None
+
+
+def provide(
+    references: Iterable[str],
+    arch: str,
+    store: Store,
+    lock: Lock | None,
+    reporter: Reporter,
+    *,
+    offline: bool = False,
+    update: bool = False,
+    origin: Origin | None = None,
+    directories: Sequence[Path] = (),
+) -> Provided:
+    """Every image of ``references`` for ``arch`` (Go's name), made where it is missing, and the lock of what is used.
+
+    offline: nothing is asked of the network. update: the lock is not honoured, but made anew from fresh indices.
+    directories: where recipes are looked for, before those that come with the program.
+
+    Raises InputError or BuildError where a reference is in no source, BuildError where a locked package cannot be had
+    any more or an image does not come out as locked, and what apt, downloads and recipes raise.
+    """
+    places = [*directories, assets_dir() / "linuxkit" / "recipes"]
+    wanted = list(dict.fromkeys(references))
+    images: dict[str, Image] = {}
+    entries: dict[tuple[str, str], LockedImage] = {}
+    work: list[_Work] = []
+    for reference in wanted:
+        locked = lock.images.get((reference, arch)) if lock else None
+        recipe = recipes.split(reference)
+        if recipe is None:
+            images[reference] = _stored(reference, arch, store, None if update else locked)
+            entries[reference, arch] = LockedImage(images[reference].digest)
+            continue
+        name, features = recipe
+        directory = recipes.find(name, places)
+        if directory is None:
+            raise BuildError(f"there is no recipe {name} for the image {reference}")
+        files = fingerprint(directory)
+        if locked is not None and not update:
+            image = store.find(reference, arch)
+            same = locked.recipe == key(reference, arch, locked.family, files, locked.packages)
+            if same and image is not None and image.digest == locked.digest:
+                images[reference] = image
+                entries[reference, arch] = locked
+                continue
+        work.append(_Work(reference, directory, features, files, None if update else locked))
+    if work:
+        made = _Maker(arch, store, reporter, origin, offline=offline, update=update).make(work)
+        for reference, (image, entry) in made.items():
+            images[reference] = image
+            entries[reference, arch] = entry
+    others = {key: entry for key, entry in (lock.images if lock else {}).items() if key[1] != arch}
+    return Provided({name: images[name] for name in wanted}, Lock({**others, **entries}))
+
+
+def fingerprint(directory: Path) -> str:
+    """A hash over the names, modes and contents of a recipe's files."""
+    total = hashlib.sha256()
+    for path in sorted(directory.rglob("*")):
+        if path.is_file():
+            total.update(f"{path.relative_to(directory)}\0{path.stat().st_mode & 0o111 != 0}\0".encode())
+            total.update(hashlib.sha256(path.read_bytes()).digest())
+    return total.hexdigest()
+
+
+def key(reference: str, arch: str, family: str, files: str, packages: Iterable[Package]) -> str:
+    """What an image is made from, as one hash: same key, same bytes."""
+    words = [str(FORMAT), reference, arch, family, files, *sorted(package.sha256 for package in packages)]
+    return hashlib.sha256("\n".join(words).encode()).hexdigest()
+
+
+def _stored(reference: str, arch: str, store: Store, locked: LockedImage | None) -> Image:
+    image = store.get(reference, arch)
+    if locked is not None and locked.digest != image.digest:
+        raise BuildError(
+            f"the image {reference} is {image.digest[:19]} in the store, and the lock says {locked.digest[:19]}",
+            hint="bring the locked image into the store, or renew the lock with --update",
+        )
+    return image
+
+
+class _Maker:
+    """Makes images from recipes: solves, downloads everything in one go, then composes two at a time."""
+
+    def __init__(
+        self, arch: str, store: Store, reporter: Reporter, origin: Origin | None, *, offline: bool, update: bool
+    ) -> None:
+        from thanos_tui.images.apt import Apt, debian_arch
+
+        self.arch = arch
+        self.debian_arch = debian_arch(arch)
+        self.store = store
+        self.reporter = reporter
+        self.offline = offline
+        self.update = update
+        self.apt = Apt(arch, origin)
+        self.refreshed = False
+
+    def make(self, work: Sequence[_Work]) -> dict[str, tuple[Image, LockedImage]]:
+        from thanos_tui.images.unpacked import Shelf
+
+        jobs = [self.planned(item) for item in work]
+        result = {job.work.reference: (image, job.entry(image)) for job in jobs if (image := self.known(job))}
+        left = [job for job in jobs if job.work.reference not in result]
+        if left:
+            self.download(package for job in left for package in job.first())
+            with Shelf() as shelf, ThreadPoolExecutor(_AT_ONCE) as pool:
+                futures = [(job, pool.submit(self.image, job, shelf)) for job in left]
+                try:
+                    for job, future in futures:
+                        image = future.result()
+                        result[job.work.reference] = (image, job.entry(image))
+                except BaseException:
+                    pool.shutdown(cancel_futures=True)
+                    raise
+        return result
+
+    def planned(self, item: _Work) -> _Job:
+        """The packages an image is made from: the lock's, where it answers the same question, else the solver's."""
+        recipe = recipes.load(item.directory)
+        if item.pinned is not None and item.pinned.recipe:
+            selection = recipe.select(item.features, item.pinned.family, self.debian_arch)
+            if selection.requested == item.pinned.requested:
+                return _Job(item, selection, item.pinned.family, item.pinned.packages, self.arch)
+        self.refresh()
+        selection = recipe.select(item.features, self.apt.family, self.debian_arch)
+        packages = tuple(self.apt.solve(selection.requested)) if selection.requested else ()
+        return _Job(item, selection, self.apt.family, packages, self.arch)
+
+    def refresh(self) -> None:
+        if not self.refreshed:
+            self.apt.refresh(self.reporter, force=self.update, offline=self.offline)
+            self.refreshed = True
+
+    def known(self, job: _Job) -> Image | None:
+        """The image, where the store still holds what this key gave before."""
+        try:
+            digest = self.memory(job).read_text().strip()
+        except OSError:
+            return None
+        image = self.store.find(job.work.reference, self.arch)
+        if image is None or image.digest != digest:
+            return None
+        self.check(job, image)
+        return image
+
+    def memory(self, job: _Job) -> Path:
+        """The file that remembers which image a key gave."""
+        return cache_dir() / "recipes" / job.key
+
+    def check(self, job: _Job, image: Image) -> None:
+        pinned = job.work.pinned
+        if pinned is not None and pinned.recipe == job.key and pinned.digest != image.digest:
+            raise IntegrityError(
+                f"{job.work.reference} came out as {image.digest[:19]}, and the lock says {pinned.digest[:19]}",
+                hint="the lock was written by another version of thanos-tui or changed by hand: renew it (--update)",
+            )
+
+    def download(self, packages: Iterable[Package]) -> dict[Package, Path]:
+        from thanos_tui.images.download import fetch
+
+        return fetch(packages, self.apt, self.reporter, offline=self.offline)
+
+    def image(self, job: _Job, shelf: Shelf) -> Image:
+        """Make one image. Most need the named packages and libraries only; the rest is fetched where one asks for
+        more.
+        """
+        from thanos_tui.images.compose import Missing
+        from thanos_tui.images.elf import MissingLibrary
+
+        with self.reporter.step(f"images/{job.name}", f"Make the image {job.name}", unit="bytes") as step:
+            try:
+                members = self.composed(job, job.first(), shelf)
+            except (Missing, MissingLibrary):
+                if len(job.first()) == len(job.packages):
+                    raise
+                members = self.composed(job, job.packages, shelf)
+            step.total = sum(member.size for member in members)
+            image = self.stored(job, members, step)
+            step.note = f"{step.total >> 20} MiB"
+        self.check(job, image)
+        with replacing(self.memory(job)) as stream:
+            stream.write(f"{image.digest}\n".encode())
+        return image
+
+    def composed(self, job: _Job, packages: Sequence[Package], shelf: Shelf) -> list[Member]:
+        from thanos_tui.images.compose import compose
+        from thanos_tui.images.unpacked import Tree
+
+        files = self.download(packages)
+        # Named packages first: where two packages have a path, the one that was asked for counts.
+        order = sorted(packages, key=lambda package: (package.name not in job.selection.requested, package.name))
+        tree = Tree(shelf.members(files[package], str(package)) for package in order)
+        return compose(job.selection, tree, self.debian_arch)
+
+    def stored(self, job: _Job, members: Sequence[Member], step: Step) -> Image:
+        from thanos_tui.images.layer import tar
+
+        def chunks() -> Iterator[bytes]:
+            for chunk in tar(members):
+                step.advance(len(chunk))
+                yield chunk
+
+        blob = self.store.put_blob(chunks(), LAYER)
+        # Uncompressed, a layer is its own diff.
+        layer = replace(blob, diff_id=blob.digest)
+        return self.store.add_image(job.work.reference, self.arch, job.config(), [layer])
+
+
+@dataclass(frozen=True)
+class _Job:
+    work: _Work
+    selection: Selection
+    family: str
+    packages: tuple[Package, ...]
+    arch: str
+
+    @property
+    def name(self) -> str:
+        return self.work.reference.removeprefix(recipes.PREFIX).removesuffix(f":{recipes.BASE}")
+
+    @functools.cached_property
+    def key(self) -> str:
+        return key(self.work.reference, self.arch, self.family, self.work.files, self.packages)
+
+    def first(self) -> tuple[Package, ...]:
+        """The packages that nearly always suffice: those the recipe names, and libraries."""
+        named = self.selection.requested
+        return tuple(
+            package for package in self.packages if package.name in named or package.name.startswith(("lib", "zlib"))
+        )
+
+    def entry(self, image: Image) -> LockedImage:
+        return LockedImage(image.digest, self.key, self.family, self.selection.requested, self.packages)
+
+    def config(self) -> dict[str, Any]:
+        config = dict(self.selection.config)
+        if self.selection.label:
+            text = json.dumps(self.selection.label, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+            config["Labels"] = {"org.mobyproject.config": text}
+        return config
