@@ -49,16 +49,17 @@ def boot(store: Store, image: Image, kernel: Kernel, decompress: bool, mtime: fl
     yield Member("boot", "dir", mode=0o755, mtime=mtime)
     yield Member("boot/cmdline", "file", mtime=mtime, size=len(text), open=lambda: io.BytesIO(text))
     for member in layers.select(store, image, set(roles)):
-        stream = _content(member, image)
+        content = _content(member, image)
         made = replace(member, name=roles.pop(member.name), uid=0, gid=0, mtime=mtime, pax={})
         if made.name != "boot/kernel" or not decompress:
             yield made
             continue
-        with tempfile.TemporaryFile() as unpacked:
+        # On disk, because a header that tells the size comes before the content.
+        with content() as stream, tempfile.TemporaryFile() as unpacked:
             _decompress(stream, unpacked, f"the kernel `{member.name}` of the image {image.reference}")
             size = unpacked.tell()
             unpacked.seek(0)
-            yield replace(made, size=size, open=_once(unpacked))
+            yield replace(made, size=size, open=lambda: unpacked)
     for name, role in roles.items():
         raise _missing(image, name, kernel.where("binary" if role == "boot/kernel" else "ucode"))
 
@@ -72,42 +73,24 @@ def modules(store: Store, image: Image, kernel: Kernel) -> Iterator[Member]:
     if not name:
         return
     for member in layers.select(store, image, {name}):
-        yield from tarball.members(_content(member, image), f"`{name}` of the kernel image {image.reference}")
+        with _content(member, image)() as stream:
+            yield from tarball.members(stream, f"`{name}` of the kernel image {image.reference}")
         return
-    raise _missing(image, name, kernel.where("tar"))
+    raise _missing(image, name, kernel.where("tar"), "say `tar: none` if the kernel needs no modules")
 
 
-def _content(member: Member, image: Image) -> BinaryIO:
+def _content(member: Member, image: Image) -> Callable[[], BinaryIO]:
     if member.open is None:
         link = f" to {member.linkname}" if member.linkname else ""
         raise BuildError(f"`{member.name}` of the kernel image {image.reference} is a {member.kind}{link}, not a file")
-    return member.open()
+    return member.open
 
 
-def _missing(image: Image, name: str, where: Where | None) -> BuildError:
-    hint = "say `tar: none` if the kernel needs no modules" if name.endswith(".tar") else None
+def _missing(image: Image, name: str, where: Where | None, hint: str | None = None) -> BuildError:
     return BuildError(f"the kernel image {image.reference} holds no file `{name}`", hint=hint, where=where)
 
 
-def _once(stream: Any) -> Callable[[], BinaryIO]:
-    """Give a stream out without letting its reader close it."""
-    return lambda: io.BufferedReader(_Borrowed(stream))
-
-
-class _Borrowed(io.RawIOBase):
-    def __init__(self, stream: BinaryIO) -> None:
-        self._stream = stream
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        data = self._stream.read(len(buffer))
-        buffer[: len(data)] = data
-        return len(data)
-
-
-def _decompress(stream: BinaryIO, out: Any, what: str) -> None:
+def _decompress(stream: BinaryIO, out: BinaryIO, what: str) -> None:
     """Write the kernel inside a compressed one: a file that is compressed as a whole, or an x86 bzImage.
 
     The offsets are those of the kernel's Documentation/arch/x86/boot.rst; protocol 2.08 brought payload_offset.

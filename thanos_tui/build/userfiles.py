@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import stat
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -76,25 +77,32 @@ def _searchable(mode: int) -> int:
 
 
 def _source(item: File, base: Path) -> Path | None:
-    """The file to take; None where there is none to take: not a source at all, or an optional one that is not there."""
+    """The file to take; None where there is none: not a source at all, or an optional one that cannot be read."""
     if not item.source:
         return None
-    path = base / Path(item.source).expanduser() if item.source.startswith("~/") else base / item.source
-    return None if item.optional and not path.exists() else path
+    path = Path(item.source).expanduser() if item.source.startswith("~/") else base / item.source
+    return None if item.optional and not os.access(path, os.R_OK) else path
 
 
 def _measured(path: Path, item: File) -> tuple[int, str, Callable[[], BinaryIO]]:
+    """The size and the hash of a source, and how to open it again, as long as it stays what it was."""
     digest = hashlib.sha256()
+    problem = ""
     try:
-        with path.open("rb") as stream:
-            before = os.fstat(stream.fileno())
-            while chunk := stream.read(_CHUNK):
-                digest.update(chunk)
+        before = path.stat()
+        if not stat.S_ISREG(before.st_mode):
+            problem = "it is a directory" if stat.S_ISDIR(before.st_mode) else "it is not a regular file"
+        else:
+            with path.open("rb") as stream:
+                while chunk := stream.read(_CHUNK):
+                    digest.update(chunk)
     except OSError as error:
+        problem = error.strerror or str(error)
+    if problem:
         raise InputError(
-            f"the source `{item.source}` of the file `{item.path}` cannot be read: {error.strerror}",
+            f"the source `{item.source}` of the file `{item.path}` cannot be read: {problem}",
             where=item.where("source"),
-        ) from error
+        )
 
     def reopened() -> BinaryIO:
         stream = path.open("rb")

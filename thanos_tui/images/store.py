@@ -34,8 +34,6 @@ OCI_INDEX = "application/vnd.oci.image.index.v1+json"
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 OCI_CONFIG = "application/vnd.oci.image.config.v1+json"
 LAYER = "application/vnd.oci.image.layer.v1.tar"
-LAYER_GZIP = LAYER + "+gzip"
-LAYER_ZSTD = LAYER + "+zstd"
 
 INDEXES = (OCI_INDEX, "application/vnd.docker.distribution.manifest.list.v2+json")
 MANIFESTS = (OCI_MANIFEST, "application/vnd.docker.distribution.manifest.v2+json")
@@ -245,33 +243,17 @@ class Store:
         name = f"sha256:{digest.hexdigest()}"
         return Descriptor(name, size, media_type, name if media_type == LAYER else "")
 
-    def put_layer(self, chunks: Iterable[bytes]) -> Descriptor:
-        """Store a tar archive as a zstd layer, always with the same bytes; its ``diff_id`` is taken on the way."""
-        import zstandard
-
-        whole = hashlib.sha256()
-
-        def packed() -> Iterator[bytes]:
-            packer = zstandard.ZstdCompressor(level=3, write_checksum=True).chunker(chunk_size=_CHUNK)
-            for chunk in chunks:
-                whole.update(chunk)
-                yield from packer.compress(chunk)
-            yield from packer.finish()  # type: ignore[no-untyped-call]
-
-        blob = self.put_blob(packed(), LAYER_ZSTD)
-        return Descriptor(blob.digest, blob.size, blob.media_type, f"sha256:{whole.hexdigest()}")
-
     def add_image(self, reference: str, arch: str, config: Mapping[str, Any], layers: Sequence[Descriptor]) -> Image:
         """Give stored layers (lowest first) a run configuration and a name; the name's other architectures stay.
 
-        The layers come from :meth:`put_layer`, or are plain archives (``LAYER``) from :meth:`put_blob`. Same arguments,
-        same manifest digest: the documents hold no times.
+        The layers are plain archives (``LAYER``) from :meth:`put_blob`, or have a ``diff_id``. Same arguments, same
+        manifest digest: the documents hold no times.
         """
         full = references.expand(reference)
         # Refuses what no reader would find again.
         references.split(full)
         if not all(layer.diff_id for layer in layers):
-            raise ValueError("a layer without diff_id: put_layer makes layers that have it")
+            raise ValueError("a compressed layer without a diff_id")
         document = {
             "architecture": arch,
             "os": "linux",
@@ -360,7 +342,7 @@ class Store:
     def _locked(self) -> Iterator[None]:
         """Hold the store alone, among processes and among threads."""
         with _threads_guard:
-            lock = _threads.setdefault(self.path, threading.RLock())
+            lock = _threads.setdefault(self.path.resolve(), threading.RLock())
         with lock:
             try:
                 descriptor = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
