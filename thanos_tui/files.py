@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import errno
+import glob
 import os
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -51,18 +53,27 @@ def replacing(path: Path, mode: int = 0o644) -> Iterator[BinaryIO]:
 
     Raises HostError where the directory cannot be written or the disk is full.
     """
+    with replacing_by_name(path, mode) as temporary, temporary.open("r+b") as stream:
+        yield stream
+
+
+@contextmanager
+def replacing_by_name(path: Path, mode: int = 0o644) -> Iterator[Path]:
+    """As :func:`replacing`, for programs that write a file by its name: the body fills the (empty) file it is given."""
     umask = os.umask(0)
     os.umask(umask)
     temporary: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+        _remove_left_over(path)
+        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.{os.getpid()}.", suffix=".part", dir=path.parent)
         temporary = Path(name)
-        with os.fdopen(descriptor, "wb") as stream:
-            yield stream
-            stream.flush()
-            os.fchmod(stream.fileno(), mode & ~umask)
-            os.fsync(stream.fileno())
+        try:
+            yield temporary
+            os.fchmod(descriptor, mode & ~umask)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
         temporary.rename(path)
     except OSError as error:
         # Before there is a temporary file, what failed is ours: the directory, or making the file in it.
@@ -74,6 +85,19 @@ def replacing(path: Path, mode: int = 0o644) -> Iterator[BinaryIO]:
             temporary.unlink(missing_ok=True)
 
 
+def _remove_left_over(path: Path) -> None:
+    """Remove temporary neighbours of ``path`` whose writer was killed: its process is gone, and so is an hour.
+
+    The hour is for a directory that two machines or containers share: they do not see each other's processes.
+    """
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
+        pid = left.name.removeprefix(f".{path.name}.").split(".")[0]
+        if pid.isdigit() and not Path("/proc", pid).exists():
+            with suppress(OSError):
+                if time.time() - left.stat().st_mtime > 3600:
+                    left.unlink()
+
+
 def unwritable(path: Path, error: OSError) -> HostError:
     """The error to raise where ``path`` could not be written: why not, and what to do about it."""
     remedy = {
@@ -81,6 +105,7 @@ def unwritable(path: Path, error: OSError) -> HostError:
         errno.EDQUOT: "your disk quota is used up: free some space, or choose another place",
         errno.EACCES: "choose a directory that you may write to",
         errno.EPERM: "choose a directory that you may write to",
+        errno.EFBIG: "that file system, or a limit set for this process, does not allow files so large",
         errno.EROFS: "that file system is mounted read-only: choose another place",
     }.get(error.errno or 0)
     return HostError(f"cannot write {path}: {error.strerror}", hint=remedy)
