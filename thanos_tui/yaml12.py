@@ -47,7 +47,20 @@ _WORDS: Mapping[str, bool | float | None] = {
 class _Node:
     """One value of the document, with its place; ``entries`` of a mapping hold (key, value) nodes by key."""
 
-    __slots__ = ("column", "entries", "items", "kind", "line", "merge", "open", "pairs", "scalar", "size", "text")
+    __slots__ = (
+        "column",
+        "entries",
+        "flow",
+        "items",
+        "kind",
+        "line",
+        "merge",
+        "open",
+        "pairs",
+        "scalar",
+        "size",
+        "text",
+    )
 
     def __init__(self, kind: Literal["scalar", "sequence", "mapping"], event: Any) -> None:
         self.kind = kind
@@ -61,6 +74,7 @@ class _Node:
         self.entries: dict[str, tuple[_Node, _Node]] = {}
         self.size = 1  # values in it once aliases are written out
         self.open = kind != "scalar"
+        self.flow: bool = kind != "scalar" and bool(event.flow_style)
 
     def value(self) -> Any:
         if self.kind == "scalar":
@@ -123,10 +137,11 @@ def read(text: str | bytes, file: str, *, documents: Literal["only", "first"] = 
         raise InputError(
             f"the character U+{ord(bad[0]):04X} does not belong in a YAML file", where=Where(file, line, column)
         )
+    composer = _Composer(file)
     try:
-        root = _Composer(file).compose(yaml.parse(text, Loader=_LOADER), documents)
+        root = composer.compose(yaml.parse(text, Loader=_LOADER), documents)
     except yaml.MarkedYAMLError as error:
-        raise _syntax_error(error, text, file) from None
+        raise _syntax_error(error, text, file, composer.stack) from None
     except yaml.YAMLError as error:
         raise InputError(f"not YAML: {error}", where=Where(file, 1, 1)) from None
     return Document(file, root.value() if root else None, root)
@@ -158,20 +173,20 @@ def _line_column(text: str, offset: int) -> tuple[int, int]:
     return before.count("\n") + 1, len(before) - (before.rfind("\n") + 1) + 1
 
 
-def _syntax_error(error: yaml.MarkedYAMLError, text: str, file: str) -> InputError:
+def _syntax_error(error: yaml.MarkedYAMLError, text: str, file: str, unfinished: list[_Node]) -> InputError:
     problem, context = error.problem or "it cannot be parsed", error.context or ""
-    mark = error.problem_mark or error.context_mark
+    mark, opened = error.problem_mark or error.context_mark, error.context_mark
     at = Where(file, mark.line + 1, mark.column + 1) if mark else Where(file, 1, 1)
     lines = text.split("\n")
-    rest = (
-        "\n".join([lines[mark.line][mark.column :], *lines[mark.line + 1 :]]) if mark and mark.line < len(lines) else ""
-    )
-    opened = error.context_mark
-    if opened and "flow" in context and not rest.strip():
-        bracket = "[" if "sequence" in context else "{"
-        return InputError(
-            f"not YAML: this `{bracket}` is never closed", where=Where(file, opened.line + 1, opened.column + 1)
-        )
+    rest = "\n".join(lines[at.line - 1 :])[at.column - 1 :]
+    # At the end of the text, parsers say what they still expect; what helps is where it was opened.
+    if not rest.strip() and opened and "quoted scalar" in context:
+        at = Where(file, opened.line + 1, opened.column + 1)
+        return InputError("not YAML: this quote is never closed", where=at)
+    if not rest.strip() and unfinished and unfinished[-1].flow:
+        bracket = "[" if unfinished[-1].kind == "sequence" else "{"
+        at = Where(file, unfinished[-1].line, unfinished[-1].column)
+        return InputError(f"not YAML: this `{bracket}` is never closed", where=at)
     hint = None
     if rest.startswith(("@", "`")):
         hint = f"put a text that starts with {rest[0]} in quotes"
@@ -189,13 +204,14 @@ class _Composer:
         self.file = file
         self.anchors: dict[str, _Node] = {}
         self.aliases = False
+        self.stack: list[_Node] = []  # the collections that are not complete yet
 
     def error(self, message: str, node: _Node, hint: str | None = None) -> InputError:
         return InputError(message, hint=hint, where=Where(self.file, node.line, node.column))
 
     def compose(self, events: Iterator[Any], documents: str) -> _Node | None:
         root: _Node | None = None
-        stack: list[_Node] = []
+        stack = self.stack
         keys: list[_Node | None] = []  # the key that waits for its value, for each open collection
         for event in events:
             if isinstance(event, yaml.DocumentStartEvent) and root is not None:
@@ -383,7 +399,8 @@ def _scalar(value: Any, indent: int, block: bool = True) -> list[str]:
     if isinstance(value, int):
         return [str(value)]
     if isinstance(value, float):
-        return [{"inf": ".inf", "-inf": "-.inf", "nan": ".nan"}.get(repr(value), repr(value))]
+        text = {"inf": ".inf", "-inf": "-.inf", "nan": ".nan"}.get(repr(value), repr(value))
+        return [text if "." in text else text.replace("e", ".0e")]  # YAML 1.1 wants the point
     if not isinstance(value, str):
         return ["{}" if isinstance(value, Mapping) else "[]"]
     if _is_plain(value):

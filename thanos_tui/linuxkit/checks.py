@@ -36,6 +36,14 @@ def settings(item: Settings) -> None:
         values.mount(entry, item.where("mounts", index))
     for index, text in enumerate(item.rlimits or ()):
         values.rlimit(text, item.where("rlimits", index))
+    for index, limit in enumerate(item.resources.hugepage_limits if item.resources else ()):
+        if limit.page_size & (limit.page_size - 1) or not limit.page_size:
+            where = item.where("resources", "hugepageLimits", index)
+            raise InputError(f"`pageSize` must be a power of two in bytes, not {limit.page_size}", where=where)
+    for key in ("net", "pid", "ipc", "uts", "userns"):
+        values.namespace(getattr(item, key), key, item.where(key))
+    if item.cwd and not item.cwd.startswith("/"):
+        raise InputError(f"`cwd` must be an absolute path, not `{item.cwd}`", where=item.where("cwd"))
     for index, device in enumerate(item.devices or ()):
         if device.path == "all":
             continue

@@ -55,12 +55,14 @@ def capabilities(names: Sequence[str], key: str, where: Where | None) -> tuple[s
 def bind(text: str, where: Where | None) -> Mount:
     """The mount that ``source:destination[:options]`` means."""
     parts = text.split(":")
-    if len(parts) < 2:
+    if len(parts) < 2 or not parts[1]:
         raise InputError(f"the bind `{text}` has no destination", hint="write source:destination", where=where)
     if len(parts) > 3:
         raise InputError(
             f"the bind `{text}` has too many parts", hint="write source:destination:option,option", where=where
         )
+    if not parts[0]:
+        raise InputError(f"the bind `{text}` has no source", hint="write source:destination", where=where)
     options = (*parts[2].split(","), "rbind") if len(parts) == 3 else ("rw", "rbind", "rshared")
     return Mount(destination=parts[1], type="bind", source=parts[0], options=options)
 
@@ -101,6 +103,8 @@ def rlimit(text: str, where: Where | None) -> tuple[str, int, int]:
         hint = f"did you mean {close}?" if close else f"there are: {', '.join(names)}"
         raise InputError(f"there is no resource limit `{parts[0]}`", hint=hint, where=where)
     soft, hard = (_limit(part, where) for part in parts[1:])
+    if soft > hard:
+        raise InputError(f"the resource limit `{text}` has a soft value above the hard one", where=where)
     return name, soft, hard
 
 
@@ -112,6 +116,15 @@ def _limit(text: str, where: Where | None) -> int:
             f"the resource limit value `{text}` is not a number from 0", hint="or write unlimited", where=where
         )
     return int(text)
+
+
+def namespace(text: str, key: str, where: Where | None) -> None:
+    """Check a namespace: a word, or the path of one that is bound there."""
+    words = ("host", "root", "new", "none")
+    if text and text not in words and not text.startswith("/"):
+        close = nearest(text, words)
+        hint = f"did you mean `{close}`?" if close else "write host, new, or an absolute path"
+        raise InputError(f"`{key}` cannot be `{text}`", hint=hint, where=where)
 
 
 def octal(text: str, name: str, where: Where | None) -> int:
