@@ -27,7 +27,7 @@ class BuildSettings:
 
     formats: names of output formats. name: what the output files' names begin with.
     size_mib: size of disk images; 0 leaves it to the format. architecture: amd64 or arm64.
-    mirror, suite: of the Debian archive; empty for what apt on this machine is set up for. keyring: None likewise.
+    mirrors, suite, keyring: of the Debian archives (``images.apt.Origin``); empty for what apt on this machine has.
     memory_mib, cpus: of the machine.
     """
 
@@ -35,7 +35,7 @@ class BuildSettings:
     name: str
     size_mib: int
     architecture: str
-    mirror: str
+    mirrors: tuple[str, ...]
     suite: str
     keyring: Path | None
     memory_mib: int
@@ -130,7 +130,8 @@ def as_arguments(resolved: Resolved, base: Resolved) -> list[str]:
     arguments: list[str] = []
     for name in resolved.catalogue.options:
         state = resolved[name]
-        if state.active and not state.locked and state.value != base[name].value:
+        there = base[name].value if base[name].active else state.default
+        if state.active and not state.locked and state.value != there:
             arguments += ["--set", f"{name}={to_text(state.value)}"]
     return arguments
 

@@ -170,6 +170,7 @@ def resolve(catalogue: Catalogue, assignments: Assignments, facts: Facts | None 
         state, problem = _resolve_one(catalogue, option, assignments.get(name), values, facts)
         states[name] = state
         values[name] = state.value
+        problem = problem or _requirement(state, states)
         if problem is not None:
             problems.append(problem)
     return Resolved(catalogue, states, tuple(problems), values)
@@ -203,9 +204,7 @@ def _resolve_one(
     default = _default(option, values, facts)
     problem = _offence(option, given, values) if given is not None else None
     chosen = default if given is None or problem is not None else given
-    return State(option, chosen.value, chosen.origin, default.value, active=True), problem or _requirement(
-        option, chosen
-    )
+    return State(option, chosen.value, chosen.origin, default.value, active=True), problem
 
 
 def _default(option: Option, values: Mapping[str, Value], facts: Facts) -> Assignment:
@@ -274,12 +273,18 @@ def _offence(option: Option, given: Assignment, values: Mapping[str, Value]) -> 
     return None
 
 
-def _requirement(option: Option, given: Assignment) -> Problem | None:
-    if not option.required or given.value not in ("", ()):
+def _requirement(state: State, states: Mapping[str, State]) -> Problem | None:
+    option = state.option
+    if not option.required or not state.active or state.value not in ("", ()):
         return None
-    reasons = [str(part) for part in expressions.conjuncts(option.depends) if isinstance(part, IsOn | Compare)]
-    because = f" ({' and '.join(reasons)})" if reasons else ""
-    return Problem(option.name, f"{option.name} must not be empty{because}", "give it a value", given.origin)
+    reasons = [part for part in expressions.conjuncts(option.depends) if isinstance(part, IsOn | Compare)]
+    because = f" ({' and '.join(map(str, reasons))})" if reasons else ""
+    origin = state.origin
+    if isinstance(origin, ByDefault):
+        # Nobody said anything of this option: the place to mend is where it was made to be needed.
+        causes = [states[name].origin for part in reasons for name in sorted(expressions.names(part))]
+        origin = next((cause for cause in causes if not isinstance(cause, ByDefault)), origin)
+    return Problem(option.name, f"{option.name} must not be empty{because}", "give it a value", origin)
 
 
 def visible(resolved: Resolved, menu: Menu) -> Iterator[Menu | State]:

@@ -177,14 +177,17 @@ def split_extra_file(text: str) -> tuple[str, str, str]:
     return path, source, mode
 
 
-def _check_location(text: str) -> None:
-    if not re.fullmatch(r"(https?|file|cdrom|copy|ftp|tor\+https?|mirror\+\w+)://?[^\s\[\]]+|mirror:\S+", text):
-        raise ValueProblem(f"must be the URL of a package archive, not {_shown(text)}")
-    if re.match(r"[a-z+]+://[^/@]*:[^/@]+@", text):
+def _check_archive(text: str) -> None:
+    uri, *rest = text.split(" ")
+    if re.match(r"[a-z+]+://[^/@]*:[^/@]+@", uri):
         raise ValueProblem(
             "must not hold a password",
             hint="put the password into apt's own /etc/apt/auth.conf.d/, which is used here as well",
         )
+    if not re.fullmatch(r"[a-z][a-z+]*:/[^\s\[\]]+", uri) or not all(
+        re.fullmatch(r"[\w./+~-]+", word) for word in rest
+    ):
+        raise ValueProblem(f"must be the URL of a package archive, or URL SUITE COMPONENT…, not {_shown(text)}")
 
 
 def _check_arguments(text: str) -> None:
@@ -198,7 +201,7 @@ def _check_arguments(text: str) -> None:
 FORMATS: Mapping[str, Callable[[str], None]] = {
     "address": _check_address,
     "address-prefix": _check_interface_address,
-    "archive": _check_location,
+    "archive": _check_archive,
     "arguments": _check_arguments,
     "extra-file": _check_extra_file,
     "host": _check_host,
