@@ -219,27 +219,24 @@ class Store:
         self._create()
         digest = hashlib.sha256()
         size = 0
-        temporary: Path | None = None
+        with _writing(self.path):
+            number, temporary = tempfile.mkstemp(prefix=".blob.", suffix=".part", dir=self.path)
         try:
-            descriptor, name = tempfile.mkstemp(prefix=".blob.", suffix=".part", dir=self.path)
-            temporary = Path(name)
-            with os.fdopen(descriptor, "wb") as stream:
+            with os.fdopen(number, "wb") as stream:
                 for chunk in chunks:
                     digest.update(chunk)
                     size += len(chunk)
-                    stream.write(chunk)
-                stream.flush()
-                os.fchmod(stream.fileno(), 0o644)
-                os.fsync(stream.fileno())
+                    with _writing(self.path):
+                        stream.write(chunk)
+                with _writing(self.path):
+                    stream.flush()
+                    os.fchmod(stream.fileno(), 0o644)
+                    os.fsync(stream.fileno())
             # Renamed over an existing blob on purpose: same name means same content, unless that one was damaged.
-            temporary.rename(self._blob(f"sha256:{digest.hexdigest()}"))
-        except OSError as error:
-            if error.filename not in (None, str(temporary)):
-                raise
-            raise unwritable(self.path, error) from error
+            with _writing(self.path):
+                Path(temporary).rename(self._blob(f"sha256:{digest.hexdigest()}"))
         finally:
-            if temporary is not None:
-                temporary.unlink(missing_ok=True)
+            Path(temporary).unlink(missing_ok=True)
         name = f"sha256:{digest.hexdigest()}"
         return Descriptor(name, size, media_type, name if media_type == LAYER else "")
 
@@ -327,10 +324,8 @@ class Store:
     def _create(self) -> None:
         if (self.path / "index.json").exists() and (self.path / "oci-layout").exists():
             return
-        try:
+        with _writing(self.path):
             (self.path / "blobs" / "sha256").mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise unwritable(self.path, error) from error
         with self._locked():
             if not (self.path / "oci-layout").exists():
                 with replacing(self.path / "oci-layout") as stream:
@@ -344,15 +339,13 @@ class Store:
         with _threads_guard:
             lock = _threads.setdefault(self.path.resolve(), threading.RLock())
         with lock:
+            with _writing(self.path):
+                number = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
             try:
-                descriptor = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-            except OSError as error:
-                raise unwritable(self.path, error) from error
-            try:
-                fcntl.lockf(descriptor, fcntl.LOCK_EX)
+                fcntl.lockf(number, fcntl.LOCK_EX)
                 yield
             finally:
-                os.close(descriptor)
+                os.close(number)
 
     def _index(self) -> dict[str, Any]:
         path = self.path / "index.json"
@@ -483,6 +476,15 @@ class _Verified(io.RawIOBase):
     def close(self) -> None:
         self._file.close()
         super().close()
+
+
+@contextlib.contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """Turn what goes wrong in writing below ``path`` into an error that says so."""
+    try:
+        yield
+    except OSError as error:
+        raise unwritable(path, error) from error
 
 
 def _entries(value: Any, what: str) -> list[dict[str, Any]]:

@@ -1,0 +1,59 @@
+"""Small images for the tests of several rooms."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import zstandard
+
+from thanos_tui import tarball
+from thanos_tui.images.store import LAYER, Image, Store
+from thanos_tui.tree import Member
+
+PACKINGS: dict[str, Callable[[bytes], bytes]] = {
+    "": lambda data: data,
+    "+gzip": lambda data: gzip.compress(data, mtime=0),
+    "+gzip, two members": lambda data: gzip.compress(data[:700], mtime=0) + gzip.compress(data[700:], mtime=0),
+    "+zstd": lambda data: zstandard.compress(data),
+    "+zstd, two frames": lambda data: zstandard.compress(data[:700]) + zstandard.compress(data[700:]),
+}
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "store")
+
+
+@pytest.fixture
+def a_file() -> Callable[..., Member]:
+    """Makes a file member: ``a_file(name, content, mode=…)``."""
+
+    def make(name: str, content: bytes = b"", **facts: Any) -> Member:
+        return Member(name, "file", size=len(content), open=lambda: io.BytesIO(content), **facts)
+
+    return make
+
+
+@pytest.fixture
+def add_image(store: Store) -> Callable[..., Image]:
+    """Adds an image made of layers, each a list of members or the bytes of an archive."""
+
+    def add(
+        reference: str, *layers: Iterable[Member] | bytes, arch: str = "amd64", packing: str = "", **config: Any
+    ) -> Image:
+        blobs = []
+        for layer in layers:
+            data = layer if isinstance(layer, bytes) else b"".join(tarball.chunks(layer))
+            kind = LAYER + packing.partition(",")[0]
+            blob = store.put_blob([PACKINGS[packing](data)], kind)
+            blobs.append(replace(blob, diff_id=f"sha256:{hashlib.sha256(data).hexdigest()}"))
+        return store.add_image(reference, arch, config, blobs)
+
+    return add
