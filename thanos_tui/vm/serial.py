@@ -138,10 +138,12 @@ def open_serial(machine: Machine, timeout: float = 5.0) -> socket.socket:
 
 def _failure(machine: Machine, message: str) -> MachineError:
     lines = list(logs(machine))
-    shown = [line for line in lines if line.strip()][-_LAST:]
     advice = next((advice for sign, advice in _SIGNS if any(re.search(sign, line) for line in lines)), "")
+    # A panic is followed by its call trace; what led to it stands before.
+    panics = [number for number, line in enumerate(lines) if _PANIC.search(line)]
+    shown = [line for line in lines[: panics[0] + 1 if panics else None] if line.strip()][-_LAST:]
     said = "its last lines:\n    " + "\n    ".join(shown) if shown else "it said nothing on its serial port"
-    return MachineError(message, hint=f"{advice}\n  {said}" if advice else said, where=machine.name)
+    return MachineError(message, hint=f"{advice}\n  {said}" if advice else said)
 
 
 def _status(machine: Machine) -> str:

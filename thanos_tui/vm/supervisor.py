@@ -38,7 +38,14 @@ def supervise(lock: int, lifeline: int, argv: list[str]) -> None:
     signal.set_wakeup_fd(wake)
     for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda _number, _frame: None)
+    try:
+        _run(lock, woken, lifeline, argv)
+    finally:
+        # Before the lifeline, which closes as this process ends: whoever waits for that finds the lock free.
+        os.close(lock)
 
+
+def _run(lock: int, woken: int, lifeline: int, argv: list[str]) -> None:
     libc = ctypes.CDLL(None)
     own = os.getpid()
 
