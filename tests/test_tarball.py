@@ -57,6 +57,18 @@ def archive(tree: list[Member]) -> bytes:
     return b"".join(tarball.chunks(tree))
 
 
+def read(data: bytes) -> tuple[list[str], str]:
+    """The names in an archive, up to its end or the error that reading it gave."""
+    seen = []
+    try:
+        for member in tarball.members(io.BytesIO(data), "it"):
+            content(member)
+            seen.append(member.name)
+    except BuildError as error:
+        return seen, error.message
+    return seen, ""
+
+
 def content(member: Member) -> bytes:
     return member.open().read() if member.open else b""
 
@@ -117,10 +129,9 @@ def test_content_that_is_not_asked_for_is_skipped(a_file: Callable[..., Member])
 
 @given(st.binary(max_size=3000))
 def test_noise_is_refused_or_empty(data: bytes) -> None:
-    try:
-        assert not list(tarball.members(io.BytesIO(data), "it"))
-    except BuildError as error:
-        assert error.message.startswith("it: ")
+    seen, problem = read(data)
+    assert not seen
+    assert not problem or problem.startswith("it: ")
 
 
 @given(st.integers(0, 3583), st.integers(0, 255))
@@ -132,11 +143,8 @@ def test_a_changed_byte_is_no_crash(position: int, value: int) -> None:
     ]
     data = bytearray(archive(tree))
     data[position] = value
-    try:
-        for member in tarball.members(io.BytesIO(bytes(data)), "it"):
-            content(member)
-    except BuildError as error:
-        assert error.message.startswith("it: ")
+    _, problem = read(bytes(data))
+    assert not problem or problem.startswith("it: ")
 
 
 def test_a_damaged_header_in_the_middle_is_not_the_end(a_file: Callable[..., Member]) -> None:
@@ -149,7 +157,7 @@ def test_a_damaged_header_in_the_middle_is_not_the_end(a_file: Callable[..., Mem
 @pytest.mark.parametrize("length", [100, 600, 1300])
 def test_an_archive_that_is_cut_off_is_refused(a_file: Callable[..., Member], length: int) -> None:
     data = archive([a_file("a", b"x" * 600), a_file("b", b"y" * 600)])[:length]
-    with pytest.raises(BuildError, match="cut off|not a tar"):
+    with pytest.raises(BuildError, match=r"cut off|not a tar"):
         list(tarball.members(io.BytesIO(data), "it"))
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from thanos_tui.build import trees
-from thanos_tui.errors import BuildError, InputError, Where
+from thanos_tui.errors import BuildError, Where
 from thanos_tui.images.store import INDEXES, MANIFESTS, Descriptor, Store, descriptor
 from thanos_tui.tree import Member
 
@@ -85,6 +85,6 @@ def _add_image(store: Store, manifest: Descriptor, blobs: dict[str, Descriptor])
         for entry in (document["config"], *document["layers"]):
             blob = descriptor(entry)
             blobs[blob.digest] = blob
-    except (KeyError, TypeError) as error:
-        raise InputError(f"the manifest {manifest.digest} in {store.path} is not a manifest of an image") from error
+    except (KeyError, TypeError, ValueError) as error:
+        raise BuildError(f"the manifest {manifest.digest} in {store.path} is not a manifest of an image") from error
     blobs[manifest.digest] = manifest

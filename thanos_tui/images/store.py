@@ -183,7 +183,7 @@ class Store:
                 raise BuildError(f"the document {digest} in {self.path} is larger than {_DOCUMENT >> 20} MiB")
         try:
             value = json.loads(data)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise BuildError(f"the document {digest} in {self.path} is not JSON: {error}") from error
         if not isinstance(value, dict):
             raise BuildError(f"the document {digest} in {self.path} is not a JSON object")
@@ -355,7 +355,7 @@ class Store:
             return {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": []}
         except OSError as error:
             raise HostError(f"cannot read {path}: {error.strerror}") from error
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise IntegrityError(
                 f"the index of the image store {self.path} is damaged: {error}",
                 hint=f"remove {self.path}: what it held is fetched and made again",
@@ -415,7 +415,7 @@ class Store:
             document = self.document(config.digest)
             arch = _arch(entry) or str(document.get("architecture") or "")
             diff_ids = (document.get("rootfs") or {}).get("diff_ids") or []
-        except (KeyError, TypeError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise BuildError(f"the manifest {entry['digest']} of {full} is not a manifest of an image") from error
         if arch == "unknown":
             return None
