@@ -243,7 +243,12 @@ class _Maker:
         # Named packages first: where two packages have a path, the one that was asked for counts.
         order = sorted(packages, key=lambda package: (package.name not in job.selection.requested, package.name))
         tree = Tree(shelf.members(files[package], str(package)) for package in order)
-        return compose(job.selection, tree, self.debian_arch)
+        members = compose(job.selection, tree, self.debian_arch)
+        if job.selection.recipe.kernel is not None:
+            from thanos_tui.images import kernel
+
+            members = sorted([*members, *kernel.members(job.selection, tree, shelf)], key=lambda member: member.name)
+        return members
 
     def stored(self, job: _Job, members: Sequence[Member], step: Step) -> Image:
         from thanos_tui.images.layer import tar
@@ -276,10 +281,11 @@ class _Job:
         return key(self.work.reference, self.arch, self.family, self.work.files, self.packages)
 
     def first(self) -> tuple[Package, ...]:
-        """The packages that nearly always suffice: those the recipe names, and libraries."""
-        named = self.selection.requested
+        """The packages that nearly always suffice: those the recipe names, and libraries or the kernel."""
+        kernel = self.selection.recipe.kernel is not None
+        likely = ("linux-image-", "linux-modules-") if kernel else ("lib", "zlib")
         return tuple(
-            package for package in self.packages if package.name in named or package.name.startswith(("lib", "zlib"))
+            one for one in self.packages if one.name in self.selection.requested or one.name.startswith(likely)
         )
 
     def entry(self, image: Image) -> LockedImage:

@@ -89,7 +89,7 @@ class Recipe:
         return sorted(names)
 
     def select(self, features: Sequence[str], family: str, arch: str) -> Selection:
-        """What the recipe takes with these features, for a family of distributions and an architecture (Debian's name)."""
+        """What the recipe takes with these features, for a distribution's family and Debian's architecture."""
         for name in features:
             if name not in self.feature_names():
                 known = ", ".join(self.feature_names()) or "none"

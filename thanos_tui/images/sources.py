@@ -54,7 +54,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Distribution:
-    """Which distribution, by os-release(5): ``debian``, ``ubuntu`` or a derivative's ID, and the release's code name."""
+    """Which distribution, by os-release(5): its ID (``debian``, ``ubuntu``, …) and the release's code name."""
 
     id: str
     codename: str

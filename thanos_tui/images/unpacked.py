@@ -11,7 +11,7 @@ import io
 import os
 import tempfile
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
@@ -40,19 +40,16 @@ class Shelf:
     """Packages unpacked for the time of one build. Safe to use from several threads; each package is unpacked once."""
 
     def __init__(self) -> None:
-        try:
-            cache_dir().mkdir(parents=True, exist_ok=True)
-            # Has no name, so nothing is left behind however the build ends.
-            self._spool = tempfile.TemporaryFile(dir=cache_dir())  # noqa: SIM115
-        except OSError as error:
-            raise unwritable(cache_dir(), error) from error
+        self._spool = _temporary()
+        self._files = [self._spool]
         self._end = 0
         self._guard = threading.Lock()
         self._locks: dict[Path, threading.Lock] = {}
         self._members: dict[Path, tuple[Member, ...]] = {}
 
     def close(self) -> None:
-        self._spool.close()
+        for stream in self._files:
+            stream.close()
 
     def __enter__(self) -> Shelf:
         return self
@@ -73,23 +70,54 @@ class Shelf:
     def _kept(self, member: Member) -> Member:
         if member.open is None:
             return member
-        with self._guard:
-            start = self._end
-            self._end += member.size
         stream = member.open()
+        start = self._reserve(member.size)
         at = start
+        while data := stream.read(_CHUNK):
+            at += self._write(data, at)
+        return replace(member, open=functools.partial(self._open, start, member.size))
+
+    def keep(self, chunks: Iterable[bytes]) -> tuple[int, Callable[[], BinaryIO]]:
+        """Put what ``chunks`` yield beside the packages' contents: its size, and how to read it."""
+        stream = _temporary()
+        self._files.append(stream)
         try:
-            while data := stream.read(_CHUNK):
-                os.pwrite(self._spool.fileno(), data, at)
-                at += len(data)
+            for chunk in chunks:
+                stream.write(chunk)
+            stream.flush()
         except OSError as error:
             raise unwritable(cache_dir(), error) from error
-        return replace(member, open=functools.partial(self._open, start, member.size))
+        size = stream.tell()
+        return size, lambda: io.BufferedReader(_Slice(stream.fileno(), 0, size), 1 << 16)
+
+    def _reserve(self, size: int) -> int:
+        with self._guard:
+            start = self._end
+            self._end += size
+        return start
+
+    def _write(self, data: bytes, at: int) -> int:
+        written = 0
+        try:
+            while written < len(data):
+                written += os.pwrite(self._spool.fileno(), data[written:], at + written)
+        except OSError as error:
+            raise unwritable(cache_dir(), error) from error
+        return written
 
     def _open(self, start: int, size: int) -> BinaryIO:
         if size <= _CHUNK:
             return io.BytesIO(os.pread(self._spool.fileno(), size, start))
         return io.BufferedReader(_Slice(self._spool.fileno(), start, size), 1 << 16)
+
+
+def _temporary() -> BinaryIO:
+    try:
+        cache_dir().mkdir(parents=True, exist_ok=True)
+        # Has no name, so nothing is left behind however the build ends.
+        return tempfile.TemporaryFile(dir=cache_dir())
+    except OSError as error:
+        raise unwritable(cache_dir(), error) from error
 
 
 class _Slice(io.RawIOBase):

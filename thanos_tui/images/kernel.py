@@ -1,0 +1,168 @@
+"""Kernel images: the kernel and the chosen modules of a kernel package, as LinuxKit expects them.
+
+The image has ``/kernel``, and ``/kernel.tar`` with ``lib/modules/VERSION``: the named modules, what they depend on,
+and depmod's files. Modules are stored decompressed: the whole archive is compressed later, better than each module by
+itself, and a small init can load them.
+"""
+
+from __future__ import annotations
+
+import io
+import lzma
+import posixpath
+import re
+import zlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from fnmatch import fnmatchcase
+from typing import BinaryIO
+
+from thanos_tui.errors import BuildError, InputError
+from thanos_tui.images import depmod
+from thanos_tui.images.compose import MTIME, Missing
+from thanos_tui.images.layer import tar
+from thanos_tui.images.recipes import Selection
+from thanos_tui.images.unpacked import Shelf, Tree
+from thanos_tui.tree import Member
+
+# The largest module of a distribution's kernel has some 10 MiB.
+_MODULE_LIMIT = 1 << 28
+
+
+def members(selection: Selection, tree: Tree, shelf: Shelf) -> list[Member]:
+    """``/kernel`` and ``/kernel.tar`` of the one kernel in ``tree``.
+
+    Raises InputError at the place in the recipe where a module is named that the kernel does not have, BuildError where
+    the packages hold no kernel.
+    """
+    kernels = [name for name in tree.names() if re.fullmatch(r"boot/vmlinu[xz]-[^/]+", name)]
+    if len(kernels) != 1:
+        raise Missing(f"the packages of the recipe {selection.recipe.name} hold {len(kernels)} kernels instead of one")
+    version = kernels[0].partition("-")[2]
+    binary = tree.get(kernels[0])
+    collection = _Collection(tree, version)
+    chosen = collection.chosen(selection)
+    size, opened = shelf.keep(tar(_archive(version, chosen, collection)))
+    archive = Member("kernel.tar", "file", 0o644, mtime=MTIME, size=size, open=opened)
+    if binary is None:
+        raise BuildError(f"{kernels[0]} cannot be read")
+    return [replace(binary, name="kernel", mode=0o644, mtime=MTIME), archive]
+
+
+class _Collection:
+    """The modules of a kernel version; each is read when it is asked for."""
+
+    def __init__(self, tree: Tree, version: str) -> None:
+        self.tree = tree
+        self.base = f"usr/lib/modules/{version}/"
+        self.places: dict[str, str] = {}
+        self.read: dict[str, depmod.Module] = {}
+        for name in tree.names():
+            if name.startswith(self.base) and re.search(r"\.ko(\.(xz|zst|gz))?$", name):
+                self.places[depmod.module_name(name)] = name
+        self.builtin = self.lines("modules.builtin")
+        self.built_in_names = {depmod.module_name(line) for line in self.builtin}
+
+    def lines(self, name: str) -> list[str]:
+        # Ubuntu's modules.order names modules with their compression.
+        return [re.sub(r"\.ko\.(xz|zst|gz)$", ".ko", line) for line in self.content(name).decode().split()]
+
+    def content(self, name: str) -> bytes:
+        member = self.tree.get(self.base + name)
+        return member.open().read() if member is not None and member.open is not None else b""
+
+    def data(self, name: str) -> bytes:
+        """A module's decompressed bytes."""
+        member = self.tree.get(self.places[name])
+        packed = member.open().read() if member is not None and member.open is not None else b""
+        suffix = self.places[name].rpartition(".")[2]
+        try:
+            if suffix == "xz":
+                return lzma.LZMADecompressor(memlimit=_MODULE_LIMIT).decompress(packed, _MODULE_LIMIT)
+            if suffix == "gz":
+                return zlib.decompressobj(wbits=31).decompress(packed, _MODULE_LIMIT)
+            if suffix == "zst":
+                import zstandard
+
+                return zstandard.ZstdDecompressor().decompressobj().decompress(packed)
+        except (lzma.LZMAError, zlib.error) as error:
+            raise BuildError(f"the module {name} is damaged ({error})") from error
+        return packed
+
+    def module(self, name: str) -> depmod.Module:
+        if name not in self.read:
+            path = re.sub(r"\.ko\.\w+$", ".ko", self.places[name].removeprefix(self.base))
+            self.read[name] = depmod.read(self.data(name), path)
+        return self.read[name]
+
+    def chosen(self, selection: Selection) -> list[depmod.Module]:
+        """The modules a selection names with everything they depend on, sorted by path."""
+        if selection.modules is None:
+            names = set(self.places)
+        else:
+            names = {name for wish in selection.modules for name in self.named(wish, selection)}
+        todo = sorted(names)
+        while todo:
+            module = self.module(todo.pop())
+            for name in module.depends:
+                if name not in self.places and name not in self.built_in_names:
+                    raise BuildError(
+                        f"the kernel module {module.name} depends on {name}, which the kernel does not have"
+                    )
+            new = {name for name in (*module.depends, *module.wishes) if name in self.places} - names
+            names |= new
+            todo += sorted(new)
+        return sorted((self.module(name) for name in names), key=lambda module: module.path)
+
+    def named(self, wish: str, selection: Selection) -> list[str]:
+        """The modules that one item of a list means: a name, or a glob over paths below ``kernel/``."""
+        optional = wish.endswith("?")
+        text = wish.removesuffix("?")
+        if "/" in text:
+            base = f"{self.base}kernel/"
+            found = [
+                name
+                for name, place in self.places.items()
+                if fnmatchcase(re.sub(r"\.ko(\.\w+)?$", "", place.removeprefix(base)), text)
+            ]
+        else:
+            name = depmod.normal(text)
+            found = [name] if name in self.places else []
+            if name in self.built_in_names:
+                return found
+        if not found and not optional:
+            kernel = selection.recipe.kernel
+            places = kernel.places if kernel is not None else {}
+            where = next((place for (_, module), place in places.items() if module == wish), None)
+            what = "matches no module" if "/" in text else "is no module"
+            raise InputError(
+                f"{text!r} {what} of the kernel {self.base.split('/')[-2]}",
+                hint="check the name, or write it with a question mark at the end if only some kernels have it",
+                where=where,
+            )
+        return found
+
+
+def _archive(version: str, chosen: Sequence[depmod.Module], collection: _Collection) -> Iterable[Member]:
+    base = f"lib/modules/{version}"
+    paths = {f"{base}/{module.path}": module for module in chosen}
+    made = depmod.files(
+        chosen, collection.lines("modules.order"), collection.builtin, collection.content("modules.builtin.modinfo")
+    )
+    contents: Mapping[str, bytes] = {f"{base}/{name}": data for name, data in made.items()}
+    directories = {parent for path in [*paths, *contents] for parent in _parents(path)}
+    for path in sorted([*paths, *contents, *directories], key=lambda path: path.split("/")):
+        if path in directories:
+            yield Member(path, "dir", 0o755, mtime=MTIME)
+        else:
+            data = contents[path] if path in contents else collection.data(paths[path].name)
+            yield Member(path, "file", 0o644, mtime=MTIME, size=len(data), open=_opener(data))
+
+
+def _opener(data: bytes) -> Callable[[], BinaryIO]:
+    return lambda: io.BytesIO(data)
+
+
+def _parents(path: str) -> Iterable[str]:
+    while path := posixpath.dirname(path):
+        yield path
