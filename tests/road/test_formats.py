@@ -1,0 +1,53 @@
+"""Every format that can boot is booted, on QEMU's devices and on VirtualBox's; and powers off cleanly."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import pytest
+from road import Road
+
+pytestmark = [pytest.mark.boot, pytest.mark.network]
+
+BOOTS = [
+    ("raw-bios", "qemu"),
+    ("qcow2-bios", "qemu"),
+    ("vhd", "virtualbox"),
+    pytest.param("vhd", "qemu", marks=pytest.mark.long),
+    pytest.param("raw-bios", "virtualbox", marks=pytest.mark.long),
+    pytest.param("qcow2-bios", "virtualbox", marks=pytest.mark.long),
+    pytest.param("kernel+initrd", "virtualbox", marks=pytest.mark.long),
+]
+
+
+@pytest.mark.parametrize(("form", "devices"), BOOTS)
+def test_it_boots_and_powers_off(road: Road, boot: Callable[..., str], form: str, devices: str) -> None:
+    name = boot(form, f"{form}-{devices}".replace("+", "-"), "--devices", devices)
+    try:
+        lines = road.guest(name, "ctr", "-n", "services.linuxkit", "task", "ls").splitlines()[1:]
+        assert {line.split()[2] for line in lines} == {"RUNNING"}
+        driver = road.guest(name, "readlink", "/sys/class/net/eth0/device/driver").strip().rpartition("/")[2]
+        assert driver == {"qemu": "virtio_net", "virtualbox": "e1000"}[devices]
+        if form != "kernel+initrd":
+            disk = road.guest(name, "sh", "-c", "ls /sys/block")
+            assert {"qemu": "vda", "virtualbox": "sda"}[devices] in disk.split()
+    finally:
+        road.run("stop", name)
+    log = road.out("logs", name)
+    assert re.search(r"reboot: Power down|reboot: System halted", log)
+    assert road.machine(name)["state"] == "stopped"
+
+
+def test_it_reboots(road: Road, boot: Callable[..., str]) -> None:
+    name = boot("kernel+initrd", "again")
+    first = road.guest(name, "cat", "/proc/sys/kernel/random/boot_id")
+    road.run("exec", name, "--", "sh", "-c", "nsenter -t 1 -m -p reboot &", check=False)
+    second = first
+    for _ in range(60):
+        done = road.run("exec", "--timeout", "300", name, "--", "cat", "/proc/sys/kernel/random/boot_id", check=False)
+        if done.returncode == 0 and done.stdout.decode() != first:
+            second = done.stdout.decode()
+            break
+    assert second != first
+    road.run("stop", name)
