@@ -22,7 +22,7 @@ import yaml
 
 from thanos_tui.errors import InputError, Where
 
-Path_ = Sequence[str | int]
+Steps = Sequence[str | int]
 
 # Configurations are some ten levels deep; a limit keeps hostile input from exhausting the stack of those who walk it.
 DEEPEST = 100
@@ -92,7 +92,7 @@ class Document:
     value: Any
     _root: _Node | None
 
-    def where(self, path: Path_ = (), key: bool = False) -> Where:
+    def where(self, path: Steps = (), key: bool = False) -> Where:
         """The place of the value at ``path`` (keys and indices from the root), or of its key.
 
         Where the path leads nowhere (a missing key), the place of the last value on the way.
@@ -101,12 +101,12 @@ class Document:
         node = pairs[-1][0 if key else 1] if pairs else self._root
         return Where(self.file, node.line, node.column) if node else Where(self.file, 1, 1)
 
-    def written(self, path: Path_ = ()) -> str:
+    def written(self, path: Steps = ()) -> str:
         """The scalar at ``path`` as it was written (``0644``, where the value is 420), without quotes."""
         pairs = list(self._follow(path))
         return pairs[-1][1].text if len(pairs) == len(path) and pairs else ""
 
-    def _follow(self, path: Path_) -> Iterator[tuple[_Node, _Node]]:
+    def _follow(self, path: Steps) -> Iterator[tuple[_Node, _Node]]:
         """The nodes on the way, each with that of its key, as far as the path leads."""
         node = self._root
         for step in path:
