@@ -78,8 +78,8 @@ def test_values_have_their_place() -> None:
             r"^x\.thanos:5:7: output\.formats element 2 must be",
         ),
         (
-            "thanos: 1\noptions:\n  network.gateway: 192.0.2.1",
-            r"^x\.thanos:3:20: network\.gateway has no effect here: it needs network = static \(network is dhcp\)",
+            "thanos: 1\noptions:\n  network.gateways: [192.0.2.1]",
+            r"^x\.thanos:3:21: network\.gateways has no effect here: it needs network = static \(network is dhcp\)",
         ),
         (
             "thanos: 1\noptions:\n  containerd: false\n  sshd: true",
@@ -87,7 +87,7 @@ def test_values_have_their_place() -> None:
         ),
         (
             "thanos: 1\noptions:\n  network: static",
-            r"^x\.thanos:3:12: network\.address must not be empty \(network = static\)",
+            r"^x\.thanos:3:12: network\.addresses must not be empty \(network = static\)",
         ),
         (
             "thanos: 1\noptions:\n  getty.password: hunter2",
@@ -150,7 +150,7 @@ def test_the_command_line_counts_for_more() -> None:
         (["hostname"], [], r"^--set hostname: a setting is OPTION=VALUE"),
         (["hostnme=x"], [], r"there is no option 'hostnme'\n  did you mean hostname\?"),
         (["machine.cpus=x"], [], r"^--set machine\.cpus=x: machine\.cpus must be a whole number"),
-        (["network.gateway=192.0.2.1"], [], r"has no effect here: it needs network = static"),
+        (["network.gateways=192.0.2.1"], [], r"has no effect here: it needs network = static"),
         (["getty.password=hunter2"], [], r"^--set getty\.password=…: getty\.password must say where"),
         ([], ["vmkd"], r"^--format vmkd: output\.formats element 1 must be one of"),
         (["output.architecture=arm64"], [], r"^x\.thanos:2:27: output\.formats cannot be vhd: that needs"),

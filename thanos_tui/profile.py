@@ -53,9 +53,7 @@ class Profile:
 
 def facts(name: str) -> Facts:
     """What default values are taken from, for a profile of this name."""
-    # An output's name is more restricted than a file's: spaces and the like become dashes.
-    plain = re.sub(r"[^A-Za-z0-9._-]+", "-", name).lstrip("._-")[:100]
-    return Facts(profile_name=plain or "thanos")
+    return Facts(profile_name=options.plain_name(name))
 
 
 def load(path: Path, catalogue: Catalogue | None = None) -> Profile:

@@ -31,9 +31,9 @@ EXAMPLES: dict[str, Value] = {
     "hostname": "box",
     "kernel.cmdline": "debug",
     "kernel.consoles": ("ttyS0,115200",),
-    "network.address": "192.0.2.10/24",
+    "network.addresses": ("192.0.2.10/24",),
     "network.dns": ("192.0.2.53",),
-    "network.gateway": "192.0.2.1",
+    "network.gateways": ("192.0.2.1",),
     "network.interface": "enp0s3",
     "network.search": ("example.org",),
     "ntp.servers": ("192.0.2.123",),
@@ -93,7 +93,7 @@ def companions(given: dict[str, Value]) -> dict[str, Value]:
     """Values for what these assignments make required."""
     found: dict[str, Value] = {}
     for option in CATALOGUE.options.values():
-        missing = option.required and option.defaults[0].value == "" and option.name not in given
+        missing = option.required and option.defaults[0].value == () and option.name not in given
         if missing and all(given.get(name) == value for name, value in conditions(option.depends)):
             found[option.name] = EXAMPLES[option.name]
     return found
@@ -127,8 +127,8 @@ def test_every_value_has_an_effect(option: Option, place: Path) -> None:
         needed = {name: given for name, given in context(option, value).items() if name != option.name}
         chosen = {**needed, option.name: value}
         needed |= companions(needed)
-        if option.name == "network.address":  # has no default that could be left to stand
-            needed[option.name] = "192.0.2.11/24"
+        if option.name == "network.addresses":  # has no default that could be left to stand
+            needed[option.name] = ("192.0.2.11/24",)
         with_default, with_value = resolved_with(needed), resolved_with({**chosen, **companions(chosen)})
         assert with_value[option.name].value == value
         before, after = effect(with_default, place), effect(with_value, place)
@@ -190,7 +190,7 @@ def test_every_component_has_a_recipe(place: Path) -> None:
         yaml.safe_load((recipes / "kernel" / "recipe.yml").read_text())["kernel"]["modules"]
     ) - {"base"}
     for network in ("dhcp", "static"):
-        needed = {"network": network, "network.address": "192.0.2.10/24"} if network == "static" else {}
+        needed = {"network": network, "network.addresses": ("192.0.2.10/24",)} if network == "static" else {}
         rendered = render(resolved_with(needed), place, "test")
         images = [rendered.kernel.image, *rendered.init, *(item.image for _, _, item in rendered.components())]
         for image in images:

@@ -240,3 +240,11 @@ def test_what_is_saved_says_all(made: tuple[object, Catalogue], values: dict[str
     assert changed(again) == saved
     # Only what selects ask for in vain can still be wrong; no saved value is.
     assert all(problem.message.endswith("which is not available") for problem in again.problems)
+
+
+def test_warnings_are_of_what_is_on() -> None:
+    assert resolve(load(), {}).warnings() == ()
+    ((name, text),) = resolve(load(), edited(**{"getty.insecure": True})).warnings()
+    assert name == "getty.insecure"
+    assert "without a password" in text
+    assert resolve(load(), edited(**{"getty.insecure": True, "getty": False})).warnings() == ()

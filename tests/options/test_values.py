@@ -38,10 +38,10 @@ from thanos_tui.options.values import FORMATS, ValueProblem, check, from_text, s
         ("ntp.servers", ["a", ""], "element 2 is empty"),
         ("ntp.servers", ["192.0.2"], "element 1 must be a host name or an IP address"),
         ("ntp.servers", ["-x"], "element 1 must be a host name"),
-        ("network.address", "192.0.2.10", "with its prefix length"),
-        ("network.address", "192.0.2.0/24", "the network's own or its broadcast"),
-        ("network.address", "192.0.2.255/24", "the network's own or its broadcast"),
-        ("network.gateway", "router", "must be an IP address"),
+        ("network.addresses", ["192.0.2.10"], "with its prefix length"),
+        ("network.addresses", ["192.0.2.0/24"], "the network's own or its broadcast"),
+        ("network.addresses", ["192.0.2.255/24"], "the network's own or its broadcast"),
+        ("network.gateways", ["router"], "must be an IP address"),
         ("packages.mirrors", ["debian"], "must be the URL of a package archive"),
         ("packages.mirrors", ["http://h/debian [trusted=yes]"], "must be the URL"),
         ("extra.files", ["motd"], "must be PATH=SOURCE"),
@@ -60,9 +60,9 @@ def test_what_does_not_fit(name: str, raw: Any, message: str) -> None:
 @pytest.mark.parametrize(
     ("name", "raw"),
     [
-        ("network.address", "2001:db8::5/64"),
-        ("network.address", "192.0.2.10/32"),
-        ("network.address", "192.0.2.0/31"),  # both addresses of a point-to-point link are machines (RFC 3021)
+        ("network.addresses", ["2001:db8::5/64"]),
+        ("network.addresses", ["192.0.2.10/32"]),
+        ("network.addresses", ["192.0.2.0/31"]),  # both addresses of a point-to-point link are machines (RFC 3021)
         ("ntp.servers", ["ntp.example.org", "192.0.2.1", "2001:db8::1", "localhost"]),
         ("packages.mirrors", ["http://mirror.example/debian", "https://m.example/d trixie main contrib"]),
         ("packages.mirrors", ["file:/srv/mirror"]),

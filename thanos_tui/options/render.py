@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -59,9 +60,14 @@ def settings(resolved: Resolved, directory: Path) -> BuildSettings:
     return BuildSettings(**{**vars(made), "keyring": path.absolute()})
 
 
+def plain_name(name: str) -> str:
+    """A profile's name with what a file name had better not have (spaces, a dot in front) made dashes."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", name).lstrip("._-")[:100] or "thanos"
+
+
 def profile_key(profile_name: str) -> Path:
     """Where the private key made for a profile is; its public half is beside it (``.pub``)."""
-    return files.data_dir() / "keys" / profile_name / "id_ed25519"
+    return files.data_dir() / "keys" / plain_name(profile_name) / "id_ed25519"
 
 
 def make_profile_key(profile_name: str) -> Path:

@@ -9,7 +9,8 @@ LinuxKit's but ours, known by their first key:
     {first: LIST}                              the first of the nodes that gives something
     {let: {NAME: NODE, …}, in: NODE}           names for values, used as ${NAME} within
 
-An option that is not active gives nothing, too.
+An option that is not active gives nothing, too, and so does a list of which nothing is left: for LinuxKit `env: []` and
+no `env` are not the same.
 """
 
 from __future__ import annotations
@@ -251,7 +252,8 @@ def fill(node: Node, values: Mapping[str, Any], filters: Mapping[str, Filter]) -
             pairs = ((key, fill(item, values, filters)) for key, item in items)
             return {key: value for key, value in pairs if value is not NOTHING}
         case Items(items):
-            return list(_fill_items(items, values, filters))
+            filled_items = list(_fill_items(items, values, filters))
+            return NOTHING if items and not filled_items else filled_items
         case If(condition, then, otherwise):
             if expressions.holds(condition, values):
                 return fill(then, values, filters)
