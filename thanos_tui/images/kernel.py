@@ -17,10 +17,10 @@ from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import BinaryIO
 
+from thanos_tui import tarball
 from thanos_tui.errors import BuildError, InputError
 from thanos_tui.images import depmod
 from thanos_tui.images.compose import MTIME, Missing
-from thanos_tui.images.layer import tar
 from thanos_tui.images.recipes import Selection
 from thanos_tui.images.unpacked import Shelf, Tree
 from thanos_tui.tree import Member
@@ -42,7 +42,7 @@ def members(selection: Selection, tree: Tree, shelf: Shelf) -> list[Member]:
     binary = tree.get(kernels[0])
     collection = _Collection(tree, version)
     chosen = collection.chosen(selection)
-    size, opened = shelf.keep(tar(_archive(version, chosen, collection)))
+    size, opened = shelf.keep(tarball.chunks(_archive(version, chosen, collection)))
     archive = Member("kernel.tar", "file", 0o644, mtime=MTIME, size=size, open=opened)
     if binary is None:
         raise BuildError(f"{kernels[0]} cannot be read")

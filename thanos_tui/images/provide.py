@@ -251,15 +251,16 @@ class _Maker:
         return members
 
     def stored(self, job: _Job, members: Sequence[Member], step: Step) -> Image:
-        from thanos_tui.images.layer import tar
+        from thanos_tui import tarball
 
         def chunks() -> Iterator[bytes]:
-            for chunk in tar(members):
+            for chunk in tarball.chunks(members):
                 step.advance(len(chunk))
                 yield chunk
 
         blob = self.store.put_blob(chunks(), LAYER)
-        # Uncompressed, a layer is its own diff.
+        # Not compressed, because compressors change with their versions, and an image's digest is promised to every
+        # machine that has the lock. What is built from images is compressed there.
         layer = replace(blob, diff_id=blob.digest)
         return self.store.add_image(job.work.reference, self.arch, job.config(), [layer])
 

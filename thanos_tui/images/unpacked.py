@@ -169,7 +169,9 @@ class Tree:
                 if member.name in MERGED or member.name == ".":
                     continue
                 if member.kind == "hardlink":
-                    target = self._members[canonical(member.linkname)]
+                    target = self._members.get(canonical(member.linkname))
+                    if target is None or target.kind != "file":
+                        raise BuildError(f"a package has /{member.name} as a hard link to nothing (/{member.linkname})")
                     member = replace(target, name=member.name)
                 self._members.setdefault(canonical(member.name), member)
         self._facts: dict[str, elf_files.Elf | None] = {}
