@@ -41,7 +41,7 @@ class Part:
     location: where in the config it comes from (``kernel``, ``init[0]``, ``onboot[1]``, ``files``).
     source: the full name of its image, or what upstream writes in its place (``linuxkit.files``).
     key: hex; parts with the same key have the same members, content and all.
-    size: bytes of content before compression; an estimate for what is not an image.
+    size: bytes of content before compression, near enough to tell progress and the memory needed.
     members: makes them anew each time it is called, directories before what they hold. A member's own pax records
         ``LINUXKIT.source`` and ``LINUXKIT.location`` come before those of the part.
     """

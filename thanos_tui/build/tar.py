@@ -16,7 +16,7 @@ def write(parts: Iterable[Part], stream: BinaryIO, step: Step | None = None) -> 
     """Write the parts as a pax archive to ``stream``; the same parts always give the same bytes.
 
     Each member has the records ``LINUXKIT.source`` and ``LINUXKIT.location``, which upstream's ``--input-tar`` reads.
-    step: advanced by the bytes of content, so that its total is the sum of the parts' sizes.
+    step: advanced by the bytes of content; the sum of the parts' sizes is its total, near enough.
     Raises what the parts' members raise; what has been written by then is no archive.
     """
     for chunk in tarball.chunks(_labelled(parts, step)):
