@@ -114,13 +114,14 @@ def make(
     from thanos_tui.files import cache_dir
     from thanos_tui.images import lock as locks
     from thanos_tui.images import provide
+    from thanos_tui.images.package import Origin
     from thanos_tui.images.store import Store
 
     kept = Store(store or cache_dir() / "store")
     before = locks.load(lock) if lock else None
-    origin = provide.Origin(settings.mirror, settings.suite, settings.keyring)
+    origin = Origin(settings.mirrors, settings.suite, settings.keyring)
     _, used = provide.provide(
-        rootfs.references(config),
+        config.images(),
         settings.architecture,
         kept,
         before,
@@ -157,6 +158,6 @@ def bootable(artefacts: Sequence[Artefact]) -> tuple[str, ...]:
 
     starts: dict[str, str] = {}
     for artefact in artefacts:
-        if formats.named(artefact.format).bootable != "none":
+        if formats.get(artefact.format).bootable != "none":
             starts.setdefault(artefact.format, str(Path(artefact.path).absolute()))
     return tuple(starts.values())

@@ -137,7 +137,7 @@ def _build(arguments: argparse.Namespace, reporter: Reporter) -> int:
         name=arguments.name or _name_of(arguments.files[-1]),
         size_mib=_mebibytes(arguments.size),
         architecture=arguments.arch or machine_architecture(),
-        mirror="",
+        mirrors=(),
         suite="",
         keyring=None,
         memory_mib=1024,

@@ -63,7 +63,7 @@ def _read(path: Path) -> Config:
     from thanos_tui.profile import SUFFIX, load
 
     if path.suffix != SUFFIX:
-        return config.read_file(path)
+        return config.read_files([path])
     given = load(path)
     return options.render(given.resolved, given.directory, given.name, make_key=False)
 

@@ -356,3 +356,10 @@ class Config:
         """All containers with their section and number, in the order of the root filesystem."""
         sections = (("onboot", self.onboot), ("onshutdown", self.onshutdown), ("services", self.services))
         return tuple((name, number, item) for name, items in sections for number, item in enumerate(items))
+
+    def images(self) -> tuple[str, ...]:
+        """Every image it names, as written and once each, in the order of the root filesystem."""
+        kernel = (self.kernel.image,) if self.kernel.image else ()
+        volumes = (volume.image for volume in self.volumes if volume.image)
+        containers = (item.image for _, _, item in self.components())
+        return tuple(dict.fromkeys((*kernel, *self.init, *volumes, *containers)))
