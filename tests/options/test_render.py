@@ -127,15 +127,17 @@ def test_extra_files_and_directories(home: Path) -> None:
     (tree / "bin").mkdir(parents=True)
     (tree / "bin" / "hello").write_text("#!/bin/sh\necho hello\n")
     (tree / "bin" / "hello").chmod(0o700)
-    (tree / "link").symlink_to("bin/hello-not-there")
+    (tree / "link").symlink_to("bin/hello")
+    (home / "named").symlink_to("tree/bin/hello")
     (tree / "data").write_bytes(b"\x00\xff")
     (tree / "empty").write_text("")
-    made = rendered(home, "extra.files=/usr/local=tree,/etc/motd=tree/empty:0600")
+    made = rendered(home, "extra.files=/usr/local=tree,/etc/motd=tree/empty:0600,/usr/bin/named=named")
     assert file(made, "usr").directory
     assert file(made, "usr").mode == "0755"
     assert file(made, "usr/local/bin/hello").contents == "#!/bin/sh\necho hello\n"
     assert file(made, "usr/local/bin/hello").mode == "0755"
-    assert file(made, "usr/local/link").symlink == "bin/hello-not-there"
+    assert file(made, "usr/local/link").symlink == "bin/hello"
+    assert file(made, "usr/bin/named").contents == "#!/bin/sh\necho hello\n"
     assert file(made, "usr/local/data").source == str(tree / "data")
     assert file(made, "usr/local/empty").contents == ""
     assert file(made, "etc/motd").mode == "0600"
@@ -153,6 +155,15 @@ def test_extra_files_that_cannot_be(home: Path) -> None:
     os.mkfifo(home / "pipe")
     with pytest.raises(InputError, match="neither a file nor a directory"):
         rendered(home, "extra.files=/etc/x=pipe")
+
+
+def test_far_too_many_files_are_a_mistake(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("thanos_tui.options.filters.MOST_FILES", 5)
+    (home / "tree").mkdir()
+    for number in range(6):
+        (home / "tree" / str(number)).touch()
+    with pytest.raises(InputError, match="more than 5 files"):
+        rendered(home, "extra.files=/opt=tree")
 
 
 def test_a_loop_of_links_ends(home: Path) -> None:

@@ -18,6 +18,8 @@ from thanos_tui.options.values import split_extra_file
 # Text up to this size is written into the config itself, so that one file holds everything; what is larger, or no
 # text, is named by its path.
 LARGEST_CONTENTS = 64 * 1024
+# Whoever means more than this many has named the wrong directory, or wants an image.
+MOST_FILES = 10_000
 
 _MAKE_KEY = (
     "make one with `ssh-keygen -t ed25519`, or let ThanOS make one for this profile: --set sshd.generate-key=true"
@@ -107,7 +109,7 @@ def _key_lines(file: Path) -> Iterator[tuple[str, str]]:
 
 
 def extra_files(given: list[str], surroundings: Surroundings) -> list[dict[str, Any]]:
-    """LinuxKit ``files`` for ``PATH=SOURCE[:MODE]``; a directory gives everything in it.
+    """LinuxKit ``files`` for ``PATH=SOURCE[:MODE]``; a directory gives everything in it, links as they are.
 
     Directories on the way are stated, too: LinuxKit would otherwise give them the mode of the first file within.
     """
@@ -115,25 +117,28 @@ def extra_files(given: list[str], surroundings: Surroundings) -> list[dict[str, 
     for item in given:
         target, source, mode = split_extra_file(item)
         path = surroundings.path(source)
-        for name, file in _tree(target.strip("/"), path):
-            _add_parents(entries, name)
-            entries[name] = _file_entry(name, file, mode)
+        try:
+            # What is named may be a link to the thing; links inside a directory stay links.
+            for name, file, is_link in _tree(target.strip("/"), path):
+                _add_parents(entries, name)
+                link = {"path": name, "symlink": str(file.readlink())} if is_link else None
+                entries[name] = link or _file_entry(name, file, mode)
+                if len(entries) > MOST_FILES:
+                    raise InputError(
+                        f"{path} holds more than {MOST_FILES} files", hint="make an image of them", where="extra.files"
+                    )
+        except OSError as error:
+            raise InputError(f"cannot read {error.filename or path}: {error.strerror}", where="extra.files") from None
     return list(entries.values())
 
 
-def _tree(name: str, path: Path) -> Iterator[tuple[str, Path]]:
+def _tree(name: str, path: Path, is_link: bool = False) -> Iterator[tuple[str, Path, bool]]:
     """A file, or a directory and everything below it, by their names in the OS and in an order that never changes."""
-    try:
-        is_directory = stat.S_ISDIR(path.stat().st_mode)
-        children = sorted(path.iterdir(), key=lambda child: child.name) if is_directory else []
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror}", where="files") from None
-    yield name, path
-    for child in children:
-        if child.is_symlink():
-            yield f"{name}/{child.name}", child
-        else:
-            yield from _tree(f"{name}/{child.name}", child)
+    is_directory = not is_link and stat.S_ISDIR(path.stat().st_mode)
+    yield name, path, is_link
+    if is_directory:
+        for child in sorted(path.iterdir(), key=lambda child: child.name):
+            yield from _tree(f"{name}/{child.name}", child, child.is_symlink())
 
 
 def _add_parents(entries: dict[str, dict[str, Any]], name: str) -> None:
@@ -145,33 +150,36 @@ def _add_parents(entries: dict[str, dict[str, Any]], name: str) -> None:
 
 
 def _file_entry(name: str, path: Path, mode: str) -> dict[str, Any]:
-    status = path.lstat()
-    if stat.S_ISLNK(status.st_mode) and not path.is_file():
-        return {"path": name, "symlink": str(path.readlink())}
-    if path.is_dir():
+    status = path.stat()
+    if stat.S_ISDIR(status.st_mode):
         return {"path": name, "directory": True, "mode": "0755"}
-    if not path.is_file():
-        raise InputError(f"{path} is neither a file nor a directory", where="files")
-    # Git keeps of a file's mode only whether it may be run, so only that may matter: the same profile, the same bytes.
-    mode = mode or ("0755" if path.stat().st_mode & 0o100 else "0644")
-    try:
-        data = path.read_bytes() if path.stat().st_size <= LARGEST_CONTENTS else b""
-        text = data.decode()
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror}", where="files") from None
-    except UnicodeDecodeError:
-        text = ""
+    if not stat.S_ISREG(status.st_mode):
+        raise InputError(f"{path} is neither a file nor a directory", where="extra.files")
+    with path.open("rb") as stream:
+        data = stream.read(LARGEST_CONTENTS + 1)
     if keys.is_private(data.decode(errors="replace")):
         raise InputError(
             f"{path} holds a private key; whoever has the image would have it",
             hint="copy it to the running machine instead: thanos-tui cp",
-            where="files",
+            where="extra.files",
         )
-    if text.isprintable() or all(character.isprintable() or character in "\n\t" for character in text):
-        empty_or_text = bool(text) or path.stat().st_size == 0
-        if empty_or_text:
-            return {"path": name, "contents": text, "mode": mode}
-    return {"path": name, "source": str(path.absolute()), "mode": mode}
+    # Git keeps of a file's mode only whether it may be run, so only that may matter: the same profile, the same bytes.
+    mode = mode or ("0755" if status.st_mode & 0o100 else "0644")
+    text = _plain_text(data)
+    if text is None:
+        return {"path": name, "source": str(path.absolute()), "mode": mode}
+    return {"path": name, "contents": text, "mode": mode}
+
+
+def _plain_text(data: bytes) -> str | None:
+    """The text that can stand in the config itself; None for what is too large, or not plain text."""
+    if len(data) > LARGEST_CONTENTS:
+        return None
+    try:
+        text = data.decode()
+    except UnicodeDecodeError:
+        return None
+    return text if all(character.isprintable() or character in "\n\t" for character in text) else None
 
 
 def secret(reference: str, surroundings: Surroundings) -> Any:

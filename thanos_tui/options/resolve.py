@@ -10,6 +10,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from thanos_tui.errors import InputError, Where
 from thanos_tui.options import expressions
@@ -173,7 +174,7 @@ def resolve(catalogue: Catalogue, assignments: Assignments, facts: Facts | None 
         problem = problem or _requirement(state, states)
         if problem is not None:
             problems.append(problem)
-    return Resolved(catalogue, states, tuple(problems), values)
+    return Resolved(catalogue, MappingProxyType(states), tuple(problems), MappingProxyType(values))
 
 
 def _resolve_one(
