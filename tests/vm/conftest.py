@@ -26,6 +26,13 @@ ENDINGS = {
         "ba0406 b80020 ef ebfe"  # mov dx,0x604; mov ax,0x2000; out dx,ax; jmp $
     ),
     "deaf": bytes.fromhex("fb f4 ebfc"),  # again: sti; hlt; jmp again
+    # Writes the interrupt table over the second sector by the BIOS, and says W if that worked.
+    "writing": bytes.fromhex(
+        "31c0 8ec0 b80103 31db"  # xor ax,ax; mov es,ax; mov ax,0x0301; xor bx,bx    write one sector from 0:0
+        "b90200 ba8000 cd13 7206"  # mov cx,2; mov dx,0x80; int 0x13; jc failed    first disk, sector 2
+        "baf803 b057 ee"  # mov dx,0x3f8; mov al,'W'; out dx,al
+        "fb f4 ebfc"  # failed: sti; hlt; jmp failed
+    ),
     "off": bytes.fromhex("ba0406 b80020 ef ebfe"),
 }
 

@@ -74,14 +74,14 @@ def test_start_wait_and_power_off(start: Start, devices: str) -> None:
 
 
 def test_the_image_stays_bit_identical(image: Image, small: Small) -> None:
-    boot = image("deaf")
+    boot = image("writing", "sector 2: ")
     assert boot.disk is not None
     before = hashlib.sha256(boot.disk.read_bytes()).digest(), boot.disk.stat().st_mtime_ns
     boot.disk.chmod(0o444)
     with vm.attached(boot, small()) as one, vm.attached(boot, small()) as two:
         assert (one.name, two.name) == ("tiny", "tiny-2")
         for machine in (one, two):
-            vm.wait_for_serial(machine, "Welcome", 30, Reporter())
+            vm.wait_for_serial(machine, "sector 2: W", 30, Reporter())
     assert (hashlib.sha256(boot.disk.read_bytes()).digest(), boot.disk.stat().st_mtime_ns) == before
 
 
@@ -105,8 +105,12 @@ def test_the_host_key_is_private_known_and_kept_until_removal(start: Start) -> N
 def test_reboot_runs_the_guest_again(start: Start) -> None:
     machine = start("deaf", "Welcome\n")
     vm.wait_for_serial(machine, "Welcome", 30, Reporter())
+    position = vm.serial_position(machine)
+    with pytest.raises(MachineError, match="did not come up"):
+        vm.wait_for_serial(machine, "Welcome", 0.2, Reporter(), since=position)
     vm.reboot(machine)
-    until(lambda: list(vm.logs(machine)).count("Welcome") == 2)
+    assert vm.wait_for_serial(machine, "Welcome", 30, Reporter(), since=position) == "Welcome"
+    assert list(vm.logs(machine)).count("Welcome") == 2
     assert vm.find(machine.name).alive
 
 
@@ -165,6 +169,13 @@ def test_a_long_state_directory_with_odd_letters(start: Start, tmp_path: Path, m
     assert vm.stop(machine).how == "powered off"
 
 
+def test_a_machine_that_is_larger_than_the_host_is_warned_of(start: Start, image: Image, small: Small) -> None:
+    said: list[Event] = []
+    with pytest.raises(MachineError), vm.attached(image(), small(memory_mib=1 << 30), Reporter(said.append)):
+        pass
+    assert any("this host has" in event.text for event in said if isinstance(event, LogLine))
+
+
 def test_the_screen_is_offered_by_vnc(start: Start) -> None:
     machine = start(vnc_port=0)
     port = machine.record.vnc_port
@@ -218,9 +229,10 @@ def test_a_hanging_supervisor_is_killed_too(start: Start, monkeypatch: pytest.Mo
 # --- sudden deaths ---
 
 ATTACH = """
-import sys, time
+import signal, sys, time
 from pathlib import Path
 from thanos_tui import vm
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs begin with SIGINT ignored
 settings = vm.Settings(memory_mib=32, cpus=1, accel="tcg")
 with vm.attached(vm.boot_of(Path(sys.argv[1])), settings) as machine:
     print(machine.name, flush=True)
@@ -247,6 +259,19 @@ def test_an_attached_machine_ends_with_its_parent(parent: subprocess.Popen[str],
     until(lambda: gone(machine))
     ended = vm.find(machine.name)
     assert (ended.state, ended.note) == ("stopped", "the program that started it ended")
+
+
+def test_a_start_ends_with_its_parent(
+    image: Image, small: Small, qemu_like: Callable[[str], Path], tmp_path: Path
+) -> None:
+    pid = tmp_path / "pid"
+    qemu_like(f"echo $$ > {pid}; exec sleep 600")
+    code = ATTACH.replace("vm.attached(", "vm.start(")
+    with subprocess.Popen([sys.executable, "-c", code, str(image().disk)]) as program:
+        until(lambda: pid.exists() and pid.read_text().strip())
+        program.kill()
+    until(lambda: not Path(f"/proc/{pid.read_text().strip()}").exists())
+    until(lambda: not any(machine.alive for machine in vm.machines()))
 
 
 def test_an_attached_machine_outlives_the_thread_that_started_it(image: Image, small: Small) -> None:

@@ -5,7 +5,7 @@ from thanos_tui.vm.ports import Forward, parse_forward
 from thanos_tui.vm.qemu import Boot, Settings, boot_of
 from thanos_tui.vm.registry import Machine, find, machines, remove
 from thanos_tui.vm.screen import screenshot
-from thanos_tui.vm.serial import last_lines, logs, open_serial, wait_for_serial
+from thanos_tui.vm.serial import last_lines, logs, open_serial, serial_position, wait_for_serial
 
 __all__ = [
     "Boot",
@@ -24,6 +24,7 @@ __all__ = [
     "reboot",
     "remove",
     "screenshot",
+    "serial_position",
     "start",
     "stop",
     "wait",

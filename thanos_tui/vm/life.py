@@ -88,13 +88,16 @@ def stop(machine: Machine, reporter: Reporter | None = None, patience: float = 3
     reporter = reporter or Reporter()
     started = time.monotonic()
     with reporter.step(f"machine/{machine.name}/stop", f"Stopping {machine.name}") as step:
-        stages: Sequence[tuple[How, bool]] = (
-            ("was not running", ending(machine.directory) is not None),
-            ("powered off", patience > 0 and _press_power(machine, step, patience)),
-        )
-        how: How | None = next((name for name, worked in stages if worked), None)
-        if how is None:
-            how = "quit" if _quit(machine, step) else _kill(machine, step)
+        how: How
+        if ending(machine.directory):
+            how = "was not running"
+        elif patience > 0 and _press_power(machine, step, patience):
+            how = "powered off"
+        elif _quit(machine, step):
+            how = "quit"
+        else:
+            _kill(machine, step)
+            how = "killed"
         step.note = how
     return Stopped(how, time.monotonic() - started)
 
@@ -125,6 +128,7 @@ def _start(boot: Boot, settings: Settings, reporter: Reporter) -> tuple[Machine,
     with reporter.step(f"machine/{wanted}", f"Starting {wanted}") as step:
         chosen = accel.choose(settings)
         step.log(f"{chosen.name.upper()}: {chosen.reason}" + (f"; {chosen.hint}" if chosen.hint else ""))
+        _weigh(settings, step)
         directory, lock = claim(wanted, unique=settings.name is None)
         known = (directory / HOST_KEY).exists()
         try:
@@ -197,6 +201,14 @@ def _check_port(port: int, protocol: ports.Protocol) -> None:
     ports.check_free(port, protocol)
 
 
+def _weigh(settings: Settings, step: Step) -> None:
+    """Warn where the machine may take more memory than the host has left; QEMU takes it as the guest uses it."""
+    lines = Path("/proc/meminfo").read_text().splitlines()
+    free_mib = next((int(line.split()[1]) // 1024 for line in lines if line.startswith("MemAvailable:")), None)
+    if free_mib is not None and free_mib < settings.memory_mib:
+        step.log(f"the machine may take {settings.memory_mib} MiB; this host has {free_mib} MiB left", "warning")
+
+
 def _host_key(directory: Path) -> str:
     """The public line of the machine's host key, which is made where there is none."""
     private = directory / HOST_KEY
@@ -255,7 +267,8 @@ def _await(directory: Path, lifeline: socket.socket, reporter: Reporter) -> bool
     while True:
         try:
             with monitor(directory, timeout=max(1.0, deadline - time.monotonic())):
-                return True
+                if processes(directory):  # written by the supervisor, which may be a moment behind
+                    return True
         except MachineError:
             if time.monotonic() >= deadline:
                 raise
@@ -313,7 +326,7 @@ def _quit(machine: Machine, step: Step) -> bool:
     return wait(machine, _QUIT_LIMIT)
 
 
-def _kill(machine: Machine, step: Step) -> How:
+def _kill(machine: Machine, step: Step) -> None:
     """Signals: the supervisor sends SIGTERM and, a little later, SIGKILL; should it hang itself, both are killed."""
     known = processes(machine.directory)
     for who, number, limit in (
@@ -326,10 +339,10 @@ def _kill(machine: Machine, step: Step) -> How:
         step.log(f"sending {number.name} to its {who} (process {known[who].pid})", "warning")
         try:
             known[who].send(number)
-        except PermissionError as error:
-            raise MachineError(f"machine {machine.name} belongs to another user") from error
+        except OSError as error:  # another user's
+            raise MachineError(f"cannot end process {known[who].pid} of {machine.name}: {error.strerror}") from error
         if wait(machine, limit):
-            return "killed"
+            return
     raise MachineError(
-        f"machine {machine.name} could not be stopped", hint=f"see its processes: thanos-tui ps; {machine.directory}"
+        f"machine {machine.name} could not be stopped", hint=f"look into {machine.directory / 'qemu.log'}"
     )

@@ -118,6 +118,7 @@ class Machine:
             "devices": self.record.devices,
             "qemu": self.record.qemu,
             "created": self.record.created,
+            "host_key": self.record.host_key,
             "directory": str(self.directory),
         }
 

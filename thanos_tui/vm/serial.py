@@ -34,9 +34,9 @@ _SIGNS = (
 class Log:
     """A machine's serial log, read as it grows."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, offset: int = 0) -> None:
         self._path = directory / SERIAL_LOG
-        self._offset = 0
+        self._offset = offset
         self._rest = b""
 
     def read(self) -> list[str]:
@@ -88,17 +88,28 @@ def last_lines(machine: Machine, count: int = _LAST) -> list[str]:
     return [line for line in logs(machine) if line.strip()][-count:]
 
 
-def wait_for_serial(machine: Machine, pattern: str | re.Pattern[str], timeout: float, reporter: Reporter) -> str:
+def serial_position(machine: Machine) -> int:
+    """How far the serial log has come, in bytes: what wait_for_serial() takes to look at later lines only."""
+    try:
+        return (machine.directory / SERIAL_LOG).stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def wait_for_serial(
+    machine: Machine, pattern: str | re.Pattern[str], timeout: float, reporter: Reporter, since: int = 0
+) -> str:
     """Wait until a line of the serial log matches, and return it. A plain string is looked for as it is.
 
-    Lines from before the call count. The lines are reported as they come, in a step of their own.
+    Lines from before the call count, but for those before the position ``since`` (see serial_position).
+    The lines are reported as they come, in a step of their own.
 
     Raises MachineError, showing the last lines and what they hint at, when the kernel panics, the machine ends or
     ``timeout`` seconds are over; Interrupted when the reporter is cancelled.
     """
     wanted = re.compile(re.escape(pattern)) if isinstance(pattern, str) else pattern
     deadline = time.monotonic() + timeout
-    log = Log(machine.directory)
+    log = Log(machine.directory, since)
     with reporter.step(f"machine/{machine.name}/boot", f"Waiting for {machine.name}") as step:
         while True:
             ended = ending(machine.directory)

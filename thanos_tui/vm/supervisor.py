@@ -14,7 +14,7 @@ socket whose other end the starter holds). It
 Why a process and not PR_SET_PDEATHSIG alone: that signal comes when the *thread* that forked ends, and machines are
 started from worker threads; setting it between fork and exec is unsafe in a program with threads; and somebody has to
 be QEMU's parent to learn its exit status after the starter has gone. Here there is one thread, and only the standard
-library, so it starts in about 30 ms and costs some 10 MB.
+library, so it starts in some 50 ms and costs less than 10 MB.
 """
 
 from __future__ import annotations
