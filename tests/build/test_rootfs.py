@@ -235,12 +235,10 @@ def test_package_lists_of_init_images_are_joined(parts: Parts, add_image: AddIma
 def test_a_merged_usr_init_takes_what_belongs_in_its_links(
     parts: Parts, add_image: AddImage, a_file: AFile, kernel: Image
 ) -> None:
-    add_image(
-        "merged", [d("usr"), d("usr/lib"), link("lib", "usr/lib"), link("bin", "usr/bin"), a_file("usr/lib/libc")]
-    )
-    add_image(
-        "split", [d("lib"), a_file("lib/own"), d("bin"), a_file("bin/x"), Member("bin/y", "hardlink", linkname="bin/x")]
-    )
+    links = [link("lib64", "/lib"), link("lib", "usr/lib"), link("bin", "usr/bin"), link("x", "y"), link("y", "x")]
+    add_image("merged", [d("usr"), d("usr/lib"), a_file("usr/lib/libc"), *links])
+    own = [d("lib"), a_file("lib/own"), d("bin"), a_file("bin/x"), a_file("lib64/ld.so")]
+    add_image("split", [*own, Member("bin/y", "hardlink", linkname="bin/x")])
     tree = unpacked(
         parts(
             f"kernel: {{image: '{kernel.reference}'}}\n"
@@ -248,10 +246,11 @@ def test_a_merged_usr_init_takes_what_belongs_in_its_links(
             "files: [{path: lib/given, contents: x}, {path: bin, directory: true}]"
         )
     )
-    for name in ("lib", "bin"):
+    for name in ("lib", "bin", "lib64"):
         assert tree[name].kind == "symlink"
         assert not [path for path in tree if path.startswith(f"{name}/")]
     assert {"usr/lib/modules/6.1/a.ko", "usr/lib/libc", "usr/lib/own", "usr/lib/given", "usr/bin/x"} <= set(tree)
+    assert "usr/lib/ld.so" in tree
     assert tree["usr/bin/y"].linkname == "usr/bin/x"
 
 

@@ -93,6 +93,7 @@ class _Parts:
         self._volumes = {volume.name: volume for volume in config.volumes}
         # Containers with one image share the tree of the first: where it is, by the image's name.
         self._trees: dict[str, str] = {}
+        self._images: dict[str, Image] = {}
         self._inits = [self._image(name, config.where_init(number)) for number, name in enumerate(config.init)]
         self._links = self._root_links()
 
@@ -191,7 +192,9 @@ class _Parts:
 
     def _image(self, reference: str, where: Where | None) -> Image:
         try:
-            return self._store.get(reference, self._arch)
+            if reference not in self._images:
+                self._images[reference] = self._store.get(reference, self._arch)
+            return self._images[reference]
         except BuildError as error:
             error.where = error.where or where
             raise
@@ -221,9 +224,20 @@ class _Parts:
         for image in self._inits:
             for name, (kind, _, target) in self._survey(image).top.items():
                 path = posixpath.normpath(target.lstrip("/"))
-                if kind == "symlink" and name not in trees.GENERATED and not path.startswith(".") and path != name:
+                if kind == "symlink" and name not in trees.GENERATED and not path.startswith("."):
                     found[name] = path
-        return found
+        return {name: end for name in found if (end := _followed(name, found)) != name}
+
+
+def _followed(name: str, links: Mapping[str, str]) -> str:
+    """Where a link in the root leads through others (``lib64`` to ``lib`` to ``usr/lib``); ``name`` if in a circle."""
+    path = name
+    for _ in range(len(links) + 1):
+        first, slash, rest = path.partition("/")
+        if first not in links:
+            return path
+        path = f"{links[first]}{slash}{rest}"
+    return name
 
 
 def _key(kind: str, *facts: Any) -> str:
