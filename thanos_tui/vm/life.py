@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from thanos_tui import keys, programs
+from thanos_tui import programs
 from thanos_tui.errors import HostError, InputError, MachineError
 from thanos_tui.events import Reporter, Step
 from thanos_tui.files import replacing
@@ -211,6 +211,8 @@ def _weigh(settings: Settings, step: Step) -> None:
 
 def _host_key(directory: Path) -> str:
     """The public line of the machine's host key, which is made where there is none."""
+    from thanos_tui import keys
+
     private = directory / HOST_KEY
     if not private.exists():
         # A public half alone is left where a starter was killed between the two.
