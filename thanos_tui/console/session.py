@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _GRACE = 2.0  # seconds a remote command has to end after the user's Ctrl-C
-_CHUNK = 1 << 16
+_EVERYTHING = 1 << 30
 _LOCAL_READER_GONE = 128 + signal.SIGPIPE
 
 
@@ -77,7 +77,7 @@ async def _shell(target: Target, command: Sequence[str] | None, stdin: int, stdo
     async with connect(target) as connection:
         if not terminal.is_terminal(stdin):
             process = await connection.create_process(line, encoding=None)
-            return await _attend(target, process, stdin, stdout, stderr)
+            return await _attend(target, connection, process, stdin, stdout, stderr)
         process = await connection.create_process(
             line,
             encoding=None,
@@ -85,6 +85,7 @@ async def _shell(target: Target, command: Sequence[str] | None, stdin: int, stdo
             term_type=os.environ.get("TERM") or "dumb",
             term_size=terminal.size(stdin),
             term_modes=terminal.modes(stdin),
+            window=1 << 17,  # what may still scroll by after Ctrl-C
         )
         with terminal.raw(stdin) as raw_again:
 
@@ -96,10 +97,15 @@ async def _shell(target: Target, command: Sequence[str] | None, stdin: int, stdo
                 raw_again()
                 resized()
 
-            with _handling({signal.SIGWINCH: resized, signal.SIGCONT: continued}):
+            with _signals() as received, _handling({signal.SIGWINCH: resized, signal.SIGCONT: continued}):
                 resized()  # it may have changed since it was asked for
+                work = asyncio.ensure_future(exchange(target, process, stdin, stdout, stderr, terminal.Escapes()))
                 try:
-                    return await _attend(target, process, stdin, stdout, stderr, terminal.Escapes())
+                    number = await _first(work, received)
+                    if number is None:
+                        return work.result()
+                    await _stop(work)  # the guest hangs up on what ran there when the session closes
+                    return 128 + number
                 except terminal.Cut:
                     connection.abort()
                     raise Interrupted from None
@@ -108,7 +114,7 @@ async def _shell(target: Target, command: Sequence[str] | None, stdin: int, stdo
 async def _run(target: Target, argv: Sequence[str], stdin: int, stdout: int, stderr: int) -> int:
     async with connect(target) as connection:
         process = await connection.create_process(quote(argv), encoding=None)
-        return await _attend(target, process, stdin, stdout, stderr)
+        return await _attend(target, connection, process, stdin, stdout, stderr)
 
 
 async def _capture(target: Target, argv: Sequence[str], stdin: bytes, timeout: float | None) -> Finished:
@@ -127,37 +133,71 @@ async def _capture(target: Target, argv: Sequence[str], stdin: bytes, timeout: f
 
 async def _attend(
     target: Target,
+    connection: asyncssh.SSHClientConnection,
     process: asyncssh.SSHClientProcess[bytes],
     stdin: int,
     stdout: int,
     stderr: int,
-    escapes: terminal.Escapes | None = None,
 ) -> int:
-    """exchange(), with the signals sent to this process passed on: the remote command gets a moment to end by them,
-    and the exit code is 128 plus the signal's number."""
-    received: asyncio.Queue[signal.Signals] = asyncio.Queue()
-    work = asyncio.ensure_future(exchange(target, process, stdin, stdout, stderr, escapes))
-
-    def passing_on(number: signal.Signals) -> Callable[[], None]:
-        return lambda: received.put_nowait(number)
-
-    with _handling({number: passing_on(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}):
-        waiting = asyncio.ensure_future(received.get())
+    """exchange() for a command without a terminal, which would outlive its session: signals sent to this process are
+    passed on, and the command gets a moment to end by them. The exit code is then 128 plus the signal's number."""
+    with _signals() as received:
+        work = asyncio.ensure_future(exchange(target, process, stdin, stdout, stderr))
+        number = await _first(work, received)
+        if number is None:
+            return work.result()
+        work_or_more = asyncio.ensure_future(_first(work, received))
         try:
-            await asyncio.wait({work, waiting}, return_when=asyncio.FIRST_COMPLETED)
-            if not waiting.done():
-                return await work
-            number = waiting.result()
-            with suppress(OSError):  # it has ended by itself
-                process.send_signal(number.name.removeprefix("SIG"))
-            waiting = asyncio.ensure_future(received.get())
-            await asyncio.wait({work, waiting}, timeout=_GRACE, return_when=asyncio.FIRST_COMPLETED)
-            return 128 + number
+            async with asyncio.timeout(_GRACE):
+                await _signal(connection, process, number)
+                await work_or_more
+        except TimeoutError:
+            pass
         finally:
-            for task in (work, waiting):
-                task.cancel()
-            await asyncio.wait({work, waiting})
-            process.close()
+            work_or_more.cancel()
+            await _stop(work)
+        return 128 + number
+
+
+async def _first(work: asyncio.Future[int], received: asyncio.Queue[signal.Signals]) -> signal.Signals | None:
+    """Wait for the work to end (None) or for a signal; work that is cut short is stopped by the caller."""
+    waiting = asyncio.ensure_future(received.get())
+    either: set[asyncio.Future[Any]] = {work, waiting}
+    try:
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        return None if work.done() else waiting.result()
+    except asyncio.CancelledError:
+        await _stop(work)
+        raise
+    finally:
+        waiting.cancel()
+
+
+async def _stop(work: asyncio.Future[int]) -> None:
+    work.cancel()
+    await asyncio.gather(work, return_exceptions=True)
+
+
+async def _signal(
+    connection: asyncssh.SSHClientConnection, process: asyncssh.SSHClientProcess[bytes], number: signal.Signals
+) -> None:
+    """Send a signal to a remote command and its children.
+
+    OpenSSH's server ignores the protocol's own signal request in root's sessions. But the sessions of a connection
+    are children of one server process, and each leads its own process group; so a second session can signal the
+    first.
+    """
+    import asyncssh
+
+    name = number.name.removeprefix("SIG")
+    script = (
+        "sent=1; for pid in $(cat /proc/$PPID/task/$PPID/children); do "
+        f'[ "$pid" = $$ ] || {{ kill -s {name} -- "-$pid" && sent=0; }}; done; exit $sent'
+    )
+    with suppress(OSError, asyncssh.Error):
+        done = await connection.run(b"exec " + quote(["sh", "-c", script]), encoding=None, stdin=asyncssh.DEVNULL)
+        if done.exit_status != 0:
+            process.send_signal(name)
 
 
 async def exchange(
@@ -208,7 +248,9 @@ async def _feed(process: asyncssh.SSHClientProcess[bytes], stdin: int, escapes: 
 
 
 async def _drain(reader: asyncssh.SSHReader[bytes], descriptor: int) -> None:
-    while data := await reader.read(_CHUNK):
+    # Always everything there is, a window or two at most: after a partial read asyncssh grants the server a whole
+    # new window while the rest still waits, so that a slow reader here would let memory grow without end.
+    while data := await reader.read(_EVERYTHING):
         try:
             await terminal.write(descriptor, data)
         except BrokenPipeError:
@@ -227,6 +269,18 @@ def _status(target: Target, process: asyncssh.SSHClientProcess[bytes]) -> int:
             hint=f"the machine may have been powered off; {target.log_hint}",
         )
     return process.exit_status
+
+
+@contextmanager
+def _signals() -> Iterator[asyncio.Queue[signal.Signals]]:
+    """The signals that ask this process to end, as they come inside the block."""
+    received: asyncio.Queue[signal.Signals] = asyncio.Queue()
+
+    def put(number: signal.Signals) -> Callable[[], None]:
+        return lambda: received.put_nowait(number)
+
+    with _handling({number: put(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}):
+        yield received
 
 
 @contextmanager
