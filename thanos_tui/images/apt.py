@@ -35,8 +35,11 @@ from thanos_tui.images import sources
 from thanos_tui.images.package import Origin, Package
 
 FRESH_SECONDS = 24 * 3600
+# How often apt tries again when a connection fails, waiting longer each time.
+RETRIES = 3
 
-_NAME = re.compile(r"[a-z0-9][a-z0-9+.-]+")
+# A dash at the end would ask apt to remove the package.
+_NAME = re.compile(r"[a-z0-9][a-z0-9+.-]*[a-z0-9+.]")
 _URI_LINE = re.compile(r"'(?P<uri>[^']+)' (?P<file>\S+) (?P<size>\d+) SHA256:(?P<sha256>[0-9a-f]{64})")
 # Go's names of architectures, which images use, where they differ from Debian's.
 _DEBIAN_ARCH = {"386": "i386", "arm": "armhf", "ppc64le": "ppc64el"}
@@ -200,6 +203,8 @@ class Apt:
             command = ["apt-get", "-qq", "-y", "--print-uris", "install", *asked]
             done = programs.run(command, env=self.environment, check=False)
             if done.status != 0:
+                # Why, apt tells only in its chattier mode.
+                done = programs.run(["apt-get", "-q", "-y", "-s", "install", *asked], env=self.environment, check=False)
                 raise self._unsolved(names, (done.stdout + done.stderr).decode(errors="replace"))
             archives = sorted({uri for uri, _, _ in self._index_targets()}, key=len, reverse=True)
             matches = map(_URI_LINE.match, done.stdout.decode(errors="replace").splitlines())
@@ -285,7 +290,7 @@ class Apt:
             "APT::Sandbox::User": "root",
             "Acquire::Languages": "none",
             "Acquire::ForceHash": "SHA256",
-            "Acquire::Retries": "3",
+            "Acquire::Retries": str(RETRIES),
             "Acquire::GzipIndexes": "false",
             "Debug::NoLocking": "true",
         }

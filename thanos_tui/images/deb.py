@@ -11,8 +11,10 @@ import gzip
 import io
 import lzma
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, BinaryIO, cast
+
+import zstandard
 
 from thanos_tui import tarball
 from thanos_tui.errors import BuildError
@@ -41,24 +43,27 @@ def members(stream: BinaryIO, name: str) -> Iterator[Member]:
 
 
 def _data(body: _Part, part: str, name: str) -> Iterator[Member]:
-    import zstandard
-
     compression = part.removeprefix("data.tar").removeprefix(".")
-    if compression == "xz":
-        source: io.RawIOBase = _Xz(body)
-    elif compression == "zst":
-        unpacker = zstandard.ZstdDecompressor(max_window_size=_MEMORY)
-        source = cast(io.RawIOBase, unpacker.stream_reader(cast(BinaryIO, body), read_across_frames=True))
-    elif compression == "gz":
-        source = cast(io.RawIOBase, gzip.GzipFile(fileobj=body))
-    elif compression == "":
-        source = body
-    else:
+    if compression not in _UNPACKERS:
         raise BuildError(f"{name}: the package is compressed with {compression}, which is not xz, zstd or gzip")
-    try:
-        yield from tarball.members(io.BufferedReader(source, _CHUNK), f"the package {name}")
-    except (lzma.LZMAError, gzip.BadGzipFile, zlib.error, zstandard.ZstdError, EOFError) as error:
-        raise BuildError(f"{name}: the package is damaged or cut off ({error})") from error
+    source = _Checked(_UNPACKERS[compression](body), name)
+    yield from tarball.members(io.BufferedReader(source, _CHUNK), f"the package {name}")
+    # What follows the archive's end is padding, and the compressor's checksum.
+    while source.read(_CHUNK):
+        pass
+
+
+def _zstd(body: _Part) -> BinaryIO:
+    unpacker = zstandard.ZstdDecompressor(max_window_size=_MEMORY)
+    return cast(BinaryIO, unpacker.stream_reader(cast(BinaryIO, body), read_across_frames=True))
+
+
+_UNPACKERS: Mapping[str, Callable[[_Part], BinaryIO]] = {
+    "": lambda body: cast(BinaryIO, body),
+    "gz": lambda body: cast(BinaryIO, gzip.GzipFile(fileobj=body)),
+    "xz": lambda body: cast(BinaryIO, _Xz(body)),
+    "zst": _zstd,
+}
 
 
 def _ar(stream: BinaryIO, name: str) -> Iterator[tuple[str, _Part]]:
@@ -74,6 +79,25 @@ def _ar(stream: BinaryIO, name: str) -> Iterator[tuple[str, _Part]]:
         while body.read(_CHUNK):
             pass
         stream.read(int(size) % 2)
+
+
+class _Checked(io.RawIOBase):
+    """A decompressed stream whose errors name the package."""
+
+    def __init__(self, source: BinaryIO, name: str) -> None:
+        self._source = source
+        self._name = name
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        try:
+            data = self._source.read(len(buffer))
+        except (OSError, EOFError, lzma.LZMAError, zlib.error, zstandard.ZstdError) as error:
+            raise BuildError(f"{self._name}: the package is damaged or cut off ({error})") from error
+        buffer[: len(data)] = data
+        return len(data)
 
 
 class _Part(io.RawIOBase):

@@ -17,6 +17,8 @@ _PT_LOAD, _PT_DYNAMIC, _PT_INTERP = 1, 2, 3
 _DT_NEEDED, _DT_STRTAB, _DT_STRSZ, _DT_SONAME, _DT_RPATH, _DT_RUNPATH = 1, 5, 10, 14, 15, 29
 # Far more than any real file has; keeps a damaged header from asking for gigabytes.
 _TABLE_LIMIT = 1 << 24
+# What a file offset can be.
+_OFFSET_LIMIT = 1 << 63
 
 # Debian's multiarch directories, by its name of the architecture.
 TRIPLETS = {
@@ -63,8 +65,10 @@ def read(stream: BinaryIO, name: str) -> Elf | None:
     order = "<" if ident[5] == 1 else ">"
 
     def table(offset: int, size: int) -> bytes:
-        stream.seek(offset)
-        data = stream.read(size) if size <= _TABLE_LIMIT else b""
+        data = b""
+        if offset < _OFFSET_LIMIT and size <= _TABLE_LIMIT:
+            stream.seek(offset)
+            data = stream.read(size)
         if len(data) != size:
             raise BuildError(f"{name}: the ELF file is damaged (a table lies outside of the file)")
         return data

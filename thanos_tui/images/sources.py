@@ -104,7 +104,7 @@ def read(sourcelist: Path, sourceparts: Path) -> list[Source]:
 
 def own(found: list[Source], machine: Distribution, suite: str = "") -> list[Source]:
     """Those of ``found`` that can be the distribution's own; with ``suite``, the same archives for that release."""
-    chosen: dict[Source, None] = {}
+    chosen: dict[tuple[str, str], Source] = {}
     for source in found:
         for suffix in _SUFFIXES:
             base = source.suite.removesuffix(suffix) if suffix else source.suite
@@ -117,15 +117,17 @@ def own(found: list[Source], machine: Distribution, suite: str = "") -> list[Sou
         if not components or components != source.components:
             continue
         wanted = suite + suffix if suite else source.suite
-        chosen[Source(source.uri, wanted, components, _Frozen(source.options))] = None
-    return list(chosen)
+        before = chosen.get((source.uri, wanted), source)
+        both = tuple(dict.fromkeys((*before.components, *components)))
+        chosen[source.uri, wanted] = Source(source.uri, wanted, both, before.options)
+    return list(chosen.values())
 
 
 def given(mirrors: tuple[str, ...], suite: str, keyring: Path | None) -> list[Source]:
     """Sources a user names: each a URL, or ``URL SUITE COMPONENT…`` as in sources.list; main is the default
     component.
     """
-    options = _Frozen({"Signed-By": str(keyring.absolute())} if keyring else {})
+    options = {"Signed-By": str(keyring.absolute())} if keyring else {}
     found = []
     for text in mirrors:
         uri, *rest = text.split()
@@ -135,13 +137,6 @@ def given(mirrors: tuple[str, ...], suite: str, keyring: Path | None) -> list[So
             raise InputError(f"the mirror {uri} is given without a suite", hint="name the release, for example: trixie")
         found.append(Source(uri, rest[0] if rest else suite, tuple(rest[1:]) or ("main",), options))
     return found
-
-
-class _Frozen(dict[str, str]):
-    """Options that can be part of a key."""
-
-    def __hash__(self) -> int:  # type: ignore[override]
-        return hash(tuple(sorted(self.items())))
 
 
 def _lines(text: str) -> Iterator[Source]:
