@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import glob
 import os
+import shutil
 import tempfile
 import time
 from collections.abc import Iterator
@@ -96,6 +97,22 @@ def _remove_left_over(path: Path) -> None:
             with suppress(OSError):
                 if time.time() - left.stat().st_mtime > 3600:
                     left.unlink()
+
+
+def require_space(path: Path, size: int, what: str) -> None:
+    """Raise HostError where the file system of ``path`` (which may not exist yet) has less than ``size`` bytes free."""
+    free = shutil.disk_usage(nearest_existing(path)).free
+    if free < size:
+        raise HostError(
+            f"{what} will take {-(-size >> 20)} MiB, and {path} has {free >> 20} MiB free",
+            hint="free some space on that disk, or choose another place",
+        )
+
+
+def nearest_existing(path: Path) -> Path:
+    """``path``, or the nearest directory above it that exists."""
+    path = path.absolute()
+    return next((place for place in (path, *path.parents) if place.exists()), Path("/"))
 
 
 def unwritable(path: Path, error: OSError) -> HostError:

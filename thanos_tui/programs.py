@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,17 +68,60 @@ def run(
     env: added to this process's environment. With ``check`` a status other than 0 raises BuildError with the last
     lines the program wrote to stderr. Locale is C, so that messages can be read by a program.
     """
-    program = require(str(argv[0])) if "/" not in str(argv[0]) else Path(argv[0])
-    words = [str(program), *map(str, argv[1:])]
-    environment = {**os.environ, "LC_ALL": "C.UTF-8", "LANGUAGE": "", **(env or {})}
+    words = _words(argv)
+    program = Path(words[0])
     try:
-        done = subprocess.run(words, cwd=cwd, env=environment, input=stdin, capture_output=True, timeout=timeout)
+        done = subprocess.run(words, cwd=cwd, env=_environment(env), input=stdin, capture_output=True, timeout=timeout)
     except subprocess.TimeoutExpired as error:
         raise BuildError(f"{program.name} did not end within {timeout:.0f} s") from error
     except OSError as error:
         raise HostError(f"cannot run {program}: {error.strerror}") from error
     finished = Finished(tuple(words), done.returncode, done.stdout, done.stderr)
     if check and done.returncode != 0:
-        said = done.stderr.decode(errors="replace").strip().splitlines()[-5:]
-        raise BuildError(f"{program.name} failed with status {done.returncode}", hint="\n  ".join(said) or None)
+        raise _failed(program, finished)
     return finished
+
+
+def feed(argv: Sequence[str | Path], chunks: Iterable[bytes], *, env: Mapping[str, str] | None = None) -> None:
+    """Run a program and write ``chunks`` to its standard input as they come; env as in :func:`run`.
+
+    If ``chunks`` raises, the program is stopped and the exception goes on. Raises BuildError if the program fails.
+    """
+    words = _words(argv)
+    program = Path(words[0])
+    # To a file, because nobody reads a pipe while the program is being fed.
+    with tempfile.TemporaryFile() as said:
+        try:
+            process = subprocess.Popen(
+                words, env=_environment(env), stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=said
+            )
+        except OSError as error:
+            raise HostError(f"cannot run {program}: {error.strerror}") from error
+        assert process.stdin is not None  # noqa: S101
+        try:
+            # A program that does not want any more is about to say why.
+            with suppress(BrokenPipeError), process.stdin as stdin:
+                for chunk in chunks:
+                    stdin.write(chunk)
+            status = process.wait()
+        except BaseException:
+            process.kill()
+            process.wait()
+            raise
+        if status != 0:
+            said.seek(0)
+            raise _failed(program, Finished(tuple(words), status, b"", said.read()))
+
+
+def _words(argv: Sequence[str | Path]) -> list[str]:
+    program = require(str(argv[0])) if "/" not in str(argv[0]) else Path(argv[0])
+    return [str(program), *map(str, argv[1:])]
+
+
+def _environment(added: Mapping[str, str] | None) -> dict[str, str]:
+    return {**os.environ, "LC_ALL": "C.UTF-8", "LANGUAGE": "", **(added or {})}
+
+
+def _failed(program: Path, finished: Finished) -> BuildError:
+    said = finished.stderr.decode(errors="replace").strip().splitlines()[-5:]
+    return BuildError(f"{program.name} failed with status {finished.status}", hint="\n  ".join(said) or None)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import BinaryIO, Literal
+
+from thanos_tui.errors import BuildError
+
+_CHUNK = 1 << 20
 
 Kind = Literal["file", "dir", "symlink", "hardlink", "char", "block", "fifo"]
 
@@ -35,3 +39,19 @@ class Member:
     device: tuple[int, int] = (0, 0)
     pax: Mapping[str, str] = field(default_factory=dict)
     open: Callable[[], BinaryIO] | None = field(default=None, compare=False, repr=False)
+
+
+def content(member: Member) -> Iterator[bytes]:
+    """What is in a file, in pieces of a mebibyte at most; raises BuildError unless it is as long as its member says."""
+    left = member.size
+    if member.open is None:
+        raise BuildError(f"{member.name} has a size and no content")
+    with member.open() as stream:
+        while left:
+            data = stream.read(min(left, _CHUNK))
+            if not data:
+                raise BuildError(f"{member.name} is {left} bytes shorter than it should be")
+            left -= len(data)
+            yield data
+        if stream.read(1):
+            raise BuildError(f"{member.name} is longer than the {member.size} bytes it should have")

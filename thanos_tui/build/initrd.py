@@ -1,0 +1,192 @@
+"""An initrd: segments put end to end, with what they need of each other between them.
+
+What counts is what the kernel makes of it (``init/initramfs.c``). It drops a file whose directory is not there, keeps a
+directory that a link was to replace, and writes a file that comes again over the old one, with all its names. So the
+tree is followed here as it grows; what can be mended is, by small archives between the segments, and what cannot is
+refused instead of giving a machine that boots with files missing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from thanos_tui.build import blobs, cpio, segments
+from thanos_tui.build.segments import Segment
+from thanos_tui.errors import BuildError
+from thanos_tui.tree import Kind, Member
+
+# Directories that nothing in the config describes: as root makes them, and as old as all that a build makes up.
+_MADE_UP_MTIME = 1492533000
+# The kernel gives up after as many symbolic links in one path.
+_LINKS = 40
+
+
+@dataclass(frozen=True)
+class Bootable:
+    """What a machine boots: kernel and command line (either may be missing), and the initrd in pieces.
+
+    memory: bytes that the initrd takes unpacked.
+    """
+
+    kernel: blobs.Blob | None
+    cmdline: blobs.Blob | None
+    ucode: blobs.Blob | None
+    pieces: tuple[blobs.Blob | bytes, ...]
+    memory: int
+
+    @property
+    def segments_size(self) -> int:
+        """Bytes of the initrd without microcode."""
+        return sum(len(piece) if isinstance(piece, bytes) else piece.size for piece in self.pieces)
+
+    @property
+    def size(self) -> int:
+        """Bytes of the initrd, microcode included."""
+        return self.segments_size + (self.ucode.size + -self.ucode.size % 4 if self.ucode else 0)
+
+    @property
+    def total(self) -> int:
+        """Bytes of kernel, initrd and command line."""
+        return self.size + sum(blob.size for blob in (self.kernel, self.cmdline) if blob)
+
+    @property
+    def identity(self) -> bytes:
+        """32 bytes that name the content: two of these with the same one are the same, byte for byte."""
+        digest = hashlib.sha256()
+        for blob in (self.kernel, self.cmdline, self.ucode):
+            digest.update((blob.sha256 if blob else "").encode() + b"\n")
+        for piece in self.pieces:
+            digest.update((hashlib.sha256(piece).hexdigest() if isinstance(piece, bytes) else piece.sha256).encode())
+        return digest.digest()
+
+    def initrd(self) -> Iterator[bytes]:
+        """The initrd: microcode first, uncompressed, where the kernel looks for it; then the segments.
+
+        Raises blobs.Damaged if the cache was changed on the disk, which can show late; so does :meth:`segments`.
+        """
+        if self.ucode:
+            yield from self.ucode.chunks()
+            yield b"\0" * (-self.ucode.size % 4)
+        yield from self.segments()
+
+    def segments(self) -> Iterator[bytes]:
+        """The initrd without microcode."""
+        for piece in self.pieces:
+            if isinstance(piece, bytes):
+                yield piece
+            else:
+                yield from piece.chunks()
+
+
+def join(ready: Iterable[Segment]) -> Bootable:
+    """Put segments together; between them go the directories and corrections that they need of each other.
+
+    Raises BuildError where parts contradict each other in a way that would lose files at boot; both are named.
+    """
+    tree = _Tree()
+    pieces: list[blobs.Blob | bytes] = []
+    boot: dict[str, blobs.Blob] = {}
+    memory = 0
+    for segment in ready:
+        between = tree.add(segment)
+        if between:
+            pieces.append(_pack_small(between))
+        pieces.append(segment.blob)
+        memory += segment.survey.memory
+        boot.update(segment.boot)
+    kernel, cmdline, ucode = (boot.get(f"boot/{name}") for name in ("kernel", "cmdline", "ucode.cpio"))
+    return Bootable(kernel, cmdline, ucode, tuple(pieces), memory)
+
+
+class _Tree:
+    """The root filesystem as it grows, segment after segment: what is where, and who put it there."""
+
+    def __init__(self) -> None:
+        self._directories: dict[str, str] = {}
+        self._others: dict[str, tuple[str, Kind]] = {}
+        self._targets: dict[str, str] = {}
+        self._occupied: set[str] = set()
+        self._shared: set[str] = set()
+
+    def add(self, segment: Segment) -> list[Member]:
+        """Take in a segment; the answer is what has to come before it."""
+        survey, who = segment.survey, segments.name(segment.part)
+        between: list[Member] = []
+        for name in survey.needs:
+            real = self._real(name)
+            if real in self._directories:
+                continue
+            if real in self._others:
+                raise self._clash(name, f"has files in {name}", who)
+            between.append(Member(real, "dir", mode=0o755, mtime=_MADE_UP_MTIME))
+            self._directories[real] = who
+        for name in survey.directories:
+            other = self._others.get(name)
+            if other and other[1] == "symlink" and self._real(f"{name}/.") in self._directories:
+                # The kernel would put an empty directory in the place of the link, and so cut off what is behind it.
+                raise self._clash(name, f"has {name} as a directory", who)
+            self._others.pop(name, None)
+            self._targets.pop(name, None)
+            self._directories.setdefault(name, who)
+        for name, kind in survey.others.items():
+            if name in self._occupied and name in self._directories:
+                # The kernel cannot remove a directory with something in it, and would leave the file out.
+                raise BuildError(
+                    f"{name} is a {kind} in {who}, and a directory with something in it in {self._directories[name]}",
+                    hint="one of the two has to go, or to move",
+                )
+            self._directories.pop(name, None)
+            if name in self._shared:
+                # The kernel writes a file that comes again over the old one, which other names may share. A link in its
+                # place is removed first.
+                between.append(Member(name, "symlink", linkname="replaced", mtime=_MADE_UP_MTIME))
+                self._shared.discard(name)
+            self._others[name] = (who, kind)
+            self._targets.pop(name, None)
+        self._targets.update(survey.targets)
+        for first, names in survey.groups.items():
+            self._shared.update((first, *names))
+        for name in (*survey.directories, *survey.others):
+            self._occupied.add(name.rpartition("/")[0])
+        return between
+
+    def _real(self, name: str) -> str:
+        """``name`` with the symlinks on its way followed; as it is where they lead in circles."""
+        steps, found = name.split("/")[::-1], ""
+        followed = 0
+        while steps:
+            step = steps.pop()
+            if step in ("", "."):
+                continue
+            if step == "..":
+                found = found.rpartition("/")[0]
+                continue
+            here = f"{found}/{step}" if found else step
+            target = self._targets.get(here)
+            if target is None:
+                found = here
+                continue
+            followed += 1
+            if followed > _LINKS:
+                return name
+            if target.startswith("/"):
+                found = ""
+            steps += target.split("/")[::-1]
+        return found
+
+    def _clash(self, name: str, what: str, who: str) -> BuildError:
+        other, kind = self._others[name if name in self._others else self._real(name)]
+        return BuildError(
+            f"{who} {what}, which is a {kind} in {other}: at boot, files would be missing",
+            hint=f"put it where the link leads, {self._targets[name]}" if name in self._targets else None,
+        )
+
+
+def _pack_small(members: list[Member]) -> bytes:
+    import zstandard
+
+    packed = zstandard.ZstdCompressor(level=segments.LEVEL, write_checksum=True)
+    data = packed.compress(b"".join(cpio.archive(members, cpio.survey(members))))
+    return data + b"\0" * (-len(data) % 4)

@@ -1,0 +1,190 @@
+"""From parts to output files: every format, and the way past all work for files that are already right.
+
+An output is right if its parts, its format and the programs that wrote it are the same as when it was made, and nobody
+has touched the file since. What was made is remembered in the cache (``outputs/``), so a directory of outputs has
+nothing in it but outputs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from thanos_tui import programs
+from thanos_tui.build import formats as declared
+from thanos_tui.build import segments
+from thanos_tui.build.formats import Format
+from thanos_tui.events import Artefact, Reporter
+from thanos_tui.files import cache_dir, replacing
+
+if TYPE_CHECKING:
+    from thanos_tui.build.initrd import Bootable
+    from thanos_tui.build.rootfs import Part
+
+# Raise it when a format's bytes change for the same parts.
+_LAYOUT = 1
+
+
+def build(
+    parts: Sequence[Part],
+    formats: Iterable[str],
+    directory: Path,
+    name: str,
+    reporter: Reporter,
+    *,
+    arch: str | None = None,
+    size_mib: int | None = None,
+    memory_mib: int | None = None,
+    level: int = segments.LEVEL,
+    cache: Path | None = None,
+) -> list[Artefact]:
+    """Make the files of these formats in ``directory``, each format whole or not at all, and report every file.
+
+    A file that already has the right content stays as it is.
+
+    arch: of the parts, to refuse formats that it does not have. size_mib: the size of disks (vhd, qcow2-bios); without
+    it they have the format's own size, or more if that is too small. memory_mib: what a machine will have; a warning
+    says if that will not do. level: how hard to compress (segments.LEVELS). cache: where segments are kept, and what is
+    known of outputs (``cache_dir()``).
+
+    Raises InputError, HostError, BuildError or Interrupted; formats that were finished by then stay.
+    """
+    wanted = [declared.get(format_) for format_ in dict.fromkeys(formats)]
+    work = _Work(tuple(parts), directory.absolute(), name, size_mib, level, cache or cache_dir(), reporter)
+    records = {format_: work.unchanged(format_) for format_ in wanted}
+    missing = [format_ for format_, record in records.items() if record is None]
+    if missing:
+        from thanos_tui.build import preflight
+
+        preflight.check(missing, work.directory, name, arch, size_mib)
+        for format_ in missing:
+            records[format_] = work.make(format_)
+    needed = max(record.ram_mib for record in records.values() if record)
+    if memory_mib is not None and memory_mib < needed:
+        reporter.log(
+            f"a machine with {memory_mib} MiB of memory will probably not boot this: it takes about {needed} MiB",
+            "warning",
+        )
+    artefacts = [artefact for format_, record in records.items() if record for artefact in record.artefacts(format_)]
+    for artefact in artefacts:
+        reporter.report(artefact)
+    return artefacts
+
+
+@dataclass(frozen=True)
+class _Record:
+    """The files of a format as they were when they were finished.
+
+    identity: a hash of all that they were made from. files: size, modification and change time (ns), inode number and
+    SHA-256 of each by its path. ram_mib: see preflight.ram_needed_mib; 0 for what does not boot.
+    """
+
+    identity: str
+    files: Mapping[str, tuple[int, int, int, int, str]]
+    ram_mib: int
+
+    def holds(self, path: Path) -> bool:
+        """Whether the file at ``path`` is still the same, or still missing if there was none."""
+        try:
+            status = path.stat()
+        except FileNotFoundError:
+            return str(path) not in self.files
+        known = self.files.get(str(path))
+        return known is not None and tuple(known[:4]) == _stamp(status)
+
+    def artefacts(self, format_: Format) -> list[Artefact]:
+        return [Artefact(path, format_.name, facts[0], facts[4]) for path, facts in self.files.items()]
+
+
+@dataclass
+class _Work:
+    """One call of :func:`build`."""
+
+    parts: tuple[Part, ...]
+    directory: Path
+    name: str
+    size_mib: int | None
+    level: int
+    cache: Path
+    reporter: Reporter
+    _system: Bootable | None = None
+
+    def unchanged(self, format_: Format) -> _Record | None:
+        """What is known of a format's files, if that still holds."""
+        try:
+            kept = json.loads(self._record_path(format_).read_bytes())
+            record = _Record(str(kept["identity"]), dict(kept["files"]), int(kept["ram_mib"]))
+            if record.identity != self._identity(format_):
+                return None
+            paths = format_.paths(self.directory, self.name)
+            return record if all(record.holds(path) for path in paths) else None
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def make(self, format_: Format) -> _Record:
+        """Write the files of a format. A damaged segment is thrown away and made again, once."""
+        from thanos_tui.build import blobs
+
+        try:
+            return self._make(format_)
+        except blobs.Damaged as damaged:
+            self.reporter.log(f"{damaged.message}: it is thrown away and made again", "warning")
+            damaged.path.unlink(missing_ok=True)
+            self._system = None
+            return self._make(format_)
+
+    def _make(self, format_: Format) -> _Record:
+        from thanos_tui.build import preflight, writers
+
+        identity = self._identity(format_)
+        paths = format_.paths(self.directory, self.name)
+        title = f"Write {', '.join(path.name for path in paths)}"
+        step = f"output/{format_.name}"
+        if format_.name == "tar":
+            total = sum(part.size for part in self.parts)
+            with self.reporter.step(step, title, total, "bytes") as at_work:
+                written = writers.tar(self.parts, paths[0], at_work)
+            ram = 0
+        else:
+            system = self.system()
+            with self.reporter.step(step, title, system.total, "bytes") as at_work:
+                job = writers.Job(system, paths, self.size_mib, format_.size_mib or 0, at_work)
+                written = writers.BOOTABLE[format_.name](job)
+            ram = preflight.ram_needed_mib(system)
+        files = {str(path): (*_stamp(path.stat()), digest) for path, digest in written.items()}
+        with replacing(self._record_path(format_)) as stream:
+            stream.write(json.dumps({"identity": identity, "files": files, "ram_mib": ram}).encode())
+        return _Record(identity, files, ram)
+
+    def system(self) -> Bootable:
+        """What is to be booted, from segments that are made if they are missing."""
+        if self._system is None:
+            from thanos_tui.build import initrd
+
+            ready = segments.prepare(self.parts, self.reporter, level=self.level, cache=self.cache / "segments")
+            self._system = initrd.join(ready)
+        return self._system
+
+    def _identity(self, format_: Format) -> str:
+        facts: list[object] = [_LAYOUT, format_.name, segments.settings(self.level)]
+        # Only a tar says where its members come from.
+        facts += [(part.key, part.location, part.source) if format_.name == "tar" else part.key for part in self.parts]
+        if format_.size_mib:
+            facts.append(self.size_mib)
+        for program in format_.needs:
+            path = programs.find(program)
+            facts.append(_stamp(path.stat())[:2] if path else None)
+        return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+
+    def _record_path(self, format_: Format) -> Path:
+        place = json.dumps([str(self.directory), self.name, format_.name])
+        return self.cache / "outputs" / f"{hashlib.sha256(place.encode()).hexdigest()}.json"
+
+
+def _stamp(status: os.stat_result) -> tuple[int, int, int, int]:
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino

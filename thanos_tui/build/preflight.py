@@ -1,0 +1,90 @@
+"""What can be known before a build starts: programs, space, a place to write to, and memory for booting the result."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from thanos_tui import programs
+from thanos_tui.build import disk
+from thanos_tui.build.formats import Format
+from thanos_tui.errors import HostError, InputError
+from thanos_tui.files import nearest_existing, unwritable
+
+if TYPE_CHECKING:
+    from thanos_tui.build.initrd import Bootable
+
+_MIB = 1 << 20
+# The kernel, its own data structures, and what init, containerd and a few services take before they do any work.
+_SYSTEM_MIB = 160
+
+
+def check(formats: Collection[Format], directory: Path, name: str, arch: str | None, size_mib: int | None) -> None:
+    """Find out what would make a build fail at its end. arch: what it is for; None if nobody knows.
+
+    Raises InputError for a format that does not exist for ``arch``, a size that is none, or a name that cannot be a
+    file's; HostError for programs that are missing (all of them at once) and a directory that cannot be written to.
+    """
+    if not name or "/" in name or "\0" in name or name in (".", ".."):
+        raise InputError(f"an output cannot be called {name!r}", hint="give a name without slashes")
+    if size_mib is not None and size_mib < 1:
+        raise InputError(f"a disk of {size_mib} MiB cannot be made")
+    for format_ in formats:
+        if format_.arch and arch and arch not in format_.arch:
+            raise InputError(
+                f"the format {format_.name} exists for {', '.join(format_.arch)} only, not for {arch}",
+                hint="choose kernel+initrd",
+            )
+    check_programs(formats)
+    _check_writable(directory)
+    for format_ in formats:
+        for path in format_.paths(directory, name):
+            if path.is_dir():
+                raise InputError(f"{path} is a directory, and the format {format_.name} writes a file there")
+
+
+def check_programs(formats: Iterable[Format]) -> None:
+    """Raise HostError naming every program that the formats need and that is not installed, and the packages."""
+    needed = dict.fromkeys(program for format_ in formats for program in format_.needs)
+    missing = [program for program in needed if programs.find(program) is None]
+    if missing:
+        packages = dict.fromkeys(programs.PACKAGES.get(program, program) for program in missing)
+        raise HostError(
+            f"not installed: {', '.join(missing)}",
+            hint=f"install: apt-get install {' '.join(packages)}; or choose the format kernel+initrd, which needs none",
+        )
+    if "syslinux" in needed:
+        disk.mbr_code()
+
+
+def ram_needed_mib(system: Bootable) -> int:
+    """How much memory (MiB, a multiple of 64) a machine needs to boot this and have a little left; an estimate.
+
+    The kernel unpacks the initrd into a tmpfs, which may take half of the memory, and keeps the packed one until it is
+    done; ``/init`` then copies the tree into a tmpfs of the same limit, file by file. So twice the tree, or tree and
+    initrd, whichever is more.
+    """
+    tree, packed = _mib(system.memory), _mib(system.size)
+    # 64 MiB: the window that the kernel has to keep to unpack zstd (segments.py).
+    least = max(2 * tree, tree + packed + 64) + _SYSTEM_MIB
+    return -(-least // 64) * 64
+
+
+def _check_writable(directory: Path) -> None:
+    nearest = nearest_existing(directory)
+    if not nearest.is_dir():
+        raise InputError(f"{nearest} is not a directory")
+    # Asking is not enough: root may write where a read-only file system does not let anybody.
+    probe = nearest / f".thanos-tui.{os.getpid()}.part"
+    try:
+        probe.touch()
+    except OSError as error:
+        raise unwritable(directory, error) from error
+    finally:
+        probe.unlink(missing_ok=True)
+
+
+def _mib(size: int) -> int:
+    return -(-size // _MIB)

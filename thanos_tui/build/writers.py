@@ -1,0 +1,200 @@
+"""The output formats, one function for each: what goes into which file."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from thanos_tui import programs, tarball
+from thanos_tui.build import disk, vhd
+from thanos_tui.build import tar as tar_format
+from thanos_tui.build.blobs import Blob
+from thanos_tui.build.initrd import Bootable
+from thanos_tui.build.rootfs import Part
+from thanos_tui.events import Step
+from thanos_tui.files import replacing, replacing_by_name, require_space
+from thanos_tui.tree import Member
+
+_MIB = 1 << 20
+# When everything was made that a build makes up: 2017-04-18T16:30:00Z, as upstream has it.
+_TIME = 1492533000
+
+Written = Mapping[Path, str]
+"""The files that a format wrote, with their SHA-256 (hex)."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A format to write. size_mib: of a disk; what was asked for, or None. usual_mib: what it is if that is enough."""
+
+    system: Bootable
+    paths: Sequence[Path]
+    size_mib: int | None
+    usual_mib: int
+    step: Step
+
+    def disk_mib(self) -> int:
+        """The size of the disk."""
+        disk.check(self.system, self.size_mib)
+        return self.size_mib or max(self.usual_mib, disk.smallest_mib(self.system))
+
+    def write_disk(self, image: Path, size_mib: int) -> None:
+        """Make a raw disk image in an empty file."""
+        disk.write(image, self.system, size_mib, _TIME, self.step.advance)
+
+
+def tar(parts: Sequence[Part], path: Path, step: Step) -> Written:
+    """The root filesystem as it is; nothing here boots it."""
+    require_space(path.parent, sum(part.size for part in parts), path.name)
+    with replacing(path) as stream:
+        hashing = _Hashing(stream)
+        tar_format.write(parts, cast(BinaryIO, hashing), step)
+    return {path: hashing.sha256()}
+
+
+def kernel_initrd(job: Job) -> Written:
+    """Kernel, initrd and command line. One that there is nothing for is not written, as upstream has it."""
+    system, written = job.system, {}
+    require_space(job.paths[0].parent, system.total, "kernel and initrd")
+    with ExitStack() as stack:
+        # All are replaced at the end, together: a kernel does not go with the modules of another one.
+        for path, chunks in zip(
+            job.paths, (_chunks(system.kernel), system.initrd(), _chunks(system.cmdline)), strict=True
+        ):
+            if chunks is None:
+                # One from an earlier build would be taken for this one's.
+                stack.callback(path.unlink, missing_ok=True)
+            else:
+                written[path] = _copy(chunks, stack.enter_context(replacing(path)), job.step.advance)
+    return written
+
+
+def tar_kernel_initrd(job: Job) -> Written:
+    """The same in one archive, with upstream's names; microcode has a file of its own there."""
+    system, (path,) = job.system, job.paths
+    require_space(path.parent, system.total, path.name)
+    ucode = system.ucode
+    files: dict[str, tuple[int, Callable[[], Iterator[bytes]]] | None] = {
+        "kernel": (system.kernel.size, system.kernel.chunks) if system.kernel else None,
+        "initrd.img": (system.segments_size, system.segments),
+        "cmdline": (system.cmdline.size, system.cmdline.chunks) if system.cmdline else None,
+        "ucode.cpio": (ucode.size, ucode.chunks) if ucode else None,
+    }
+    members = (
+        Member(name, "file", 0o644, mtime=_TIME, size=file[0], open=_opener(file[1]))
+        for name, file in files.items()
+        if file
+    )
+    with replacing(path) as stream:
+        return {path: _copy(tarball.chunks(members), stream, job.step.advance)}
+
+
+def raw_bios(job: Job) -> Written:
+    """A disk as small as its content allows; a size that was asked for is for other formats, as upstream has it."""
+    (path,) = job.paths
+    disk.check(job.system)
+    with replacing_by_name(path) as image:
+        job.write_disk(image, disk.smallest_mib(job.system))
+        return {path: _digest(image, job.step)}
+
+
+def vhd_fixed(job: Job) -> Written:
+    """A raw disk with a VHD's footer after it."""
+    (path,) = job.paths
+    size_mib = job.disk_mib()
+    with replacing_by_name(path) as image:
+        job.write_disk(image, size_mib)
+        with image.open("ab") as stream:
+            stream.write(vhd.footer(size_mib * _MIB, job.system.identity[8:24], _TIME))
+        return {path: _digest(image, job.step)}
+
+
+def qcow2_bios(job: Job) -> Written:
+    """A raw disk, converted; the options are given in full, so that another version of QEMU does not choose others."""
+    (path,) = job.paths
+    size_mib = job.disk_mib()
+    with (
+        replacing_by_name(path) as image,
+        # Named like the other temporary file, to be swept up like it after a kill.
+        tempfile.NamedTemporaryFile(prefix=f".{path.name}.{os.getpid()}.", suffix=".part", dir=path.parent) as raw,
+    ):
+        job.write_disk(Path(raw.name), size_mib)
+        options = "compat=1.1,cluster_size=65536,refcount_bits=16,lazy_refcounts=off"
+        programs.run(["qemu-img", "convert", "-f", "raw", "-O", "qcow2", "-o", options, raw.name, image])
+        return {path: _digest(image, job.step)}
+
+
+BOOTABLE: Mapping[str, Callable[[Job], Written]] = {
+    "kernel+initrd": kernel_initrd,
+    "tar-kernel-initrd": tar_kernel_initrd,
+    "raw-bios": raw_bios,
+    "vhd": vhd_fixed,
+    "qcow2-bios": qcow2_bios,
+}
+"""What writes each format that has something to boot in it."""
+
+
+class _Hashing:
+    """A stream to write to, which hashes on the way."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self._digest = hashlib.sha256()
+
+    def write(self, data: bytes) -> int:
+        self._digest.update(data)
+        return self._stream.write(data)
+
+    def sha256(self) -> str:
+        return self._digest.hexdigest()
+
+
+class _Reader(io.RawIOBase):
+    """Pieces of bytes as a stream; one read gives what is left of one piece, at most."""
+
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        self._chunks = chunks
+        self._left = b""
+
+    def read(self, size: int = -1) -> bytes:
+        while not self._left:
+            try:
+                self._left = next(self._chunks)
+            except StopIteration:
+                return b""
+        size = len(self._left) if size < 0 else size
+        data, self._left = self._left[:size], self._left[size:]
+        return data
+
+
+def _opener(chunks: Callable[[], Iterator[bytes]]) -> Callable[[], BinaryIO]:
+    return lambda: cast(BinaryIO, _Reader(chunks()))
+
+
+def _chunks(blob: Blob | None) -> Iterator[bytes] | None:
+    return blob.chunks() if blob else None
+
+
+def _copy(chunks: Iterable[bytes], stream: BinaryIO, advance: Callable[[int], None]) -> str:
+    hashing = _Hashing(stream)
+    for chunk in chunks:
+        hashing.write(chunk)
+        advance(len(chunk))
+    return hashing.sha256()
+
+
+def _digest(image: Path, step: Step) -> str:
+    digest = hashlib.sha256()
+    buffer = memoryview(bytearray(_MIB))
+    with image.open("rb", buffering=0) as stream:
+        while size := stream.readinto(buffer):
+            step.reporter.check()
+            digest.update(buffer[:size])
+    return digest.hexdigest()
