@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import os
@@ -18,6 +19,7 @@ from thanos_tui.build import tar as tar_format
 from thanos_tui.build.blobs import Blob
 from thanos_tui.build.initrd import Bootable
 from thanos_tui.build.rootfs import Part
+from thanos_tui.errors import BuildError
 from thanos_tui.events import Step
 from thanos_tui.files import replacing, replacing_by_name, require_space
 from thanos_tui.tree import Member
@@ -191,10 +193,41 @@ def _copy(chunks: Iterable[bytes], stream: BinaryIO, advance: Callable[[int], No
 
 
 def _digest(image: Path, step: Step) -> str:
+    """The SHA-256 of a file. Holes are not read: that would fill the page cache with a gigabyte of zeros."""
     digest = hashlib.sha256()
+    zeros = bytes(_MIB)
     buffer = memoryview(bytearray(_MIB))
     with image.open("rb", buffering=0) as stream:
-        while size := stream.readinto(buffer):
-            step.reporter.check()
-            digest.update(buffer[:size])
+        for hole, size in _extents(stream.fileno()):
+            while size:
+                step.reporter.check()
+                if hole:
+                    count = min(size, _MIB)
+                    digest.update(zeros[:count])
+                else:
+                    count = stream.readinto(buffer[: min(size, _MIB)]) or 0
+                    digest.update(buffer[:count])
+                    if not count:
+                        raise BuildError(f"{image} was cut off while it was read")
+                size -= count
     return digest.hexdigest()
+
+
+def _extents(descriptor: int) -> Iterator[tuple[bool, int]]:
+    """The holes and the rest of a file, in order: (is a hole, bytes). The file's position is where each begins."""
+    position, end = 0, os.fstat(descriptor).st_size
+    while position < end:
+        try:
+            data = os.lseek(descriptor, position, os.SEEK_DATA)
+        except OSError as error:
+            if error.errno != errno.ENXIO:
+                raise
+            data = end
+        if data > position:
+            yield True, data - position
+        position = data
+        if position < end:
+            hole = os.lseek(descriptor, position, os.SEEK_HOLE)
+            os.lseek(descriptor, position, os.SEEK_SET)
+            yield False, hole - position
+            position = hole
