@@ -124,6 +124,16 @@ def test_a_hard_link_may_lead_into_a_lower_layer(store: Store, add_image: AddIma
     assert flat(store, image) == {"a": b"low", "up": 0o755, "up/b": "=a"}
 
 
+def test_second_names_of_links_and_devices_are_copies(store: Store, add_image: AddImage, a_file: AFile) -> None:
+    image = add_image(
+        "tool",
+        [link("a", "x"), hard("b", "a"), Member("null", "char", device=(1, 3)), hard("zero", "null"), hard("c", "b")],
+        [a_file(".wh.a"), a_file(".wh.null")],
+    )
+    seen = {member.name: (member.kind, member.linkname, member.device) for member in layers.flatten(store, image)}
+    assert seen == {"b": ("symlink", "x", (0, 0)), "c": ("symlink", "x", (0, 0)), "zero": ("char", "", (1, 3))}
+
+
 def test_links_in_a_path_are_followed_inside_the_root(store: Store, add_image: AddImage, a_file: AFile) -> None:
     image = add_image(
         "tool",

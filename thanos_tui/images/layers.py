@@ -209,7 +209,7 @@ class _Tree:
         else:
             node = self._new(member.kind, place, place)
             node.size = member.size
-            if member.kind in ("dir", "symlink"):
+            if member.kind != "file":
                 node.member = replace(member, open=None)
             if member.kind == "dir" and old is not None and old.kind == "dir":
                 node.children = old.children
@@ -304,6 +304,7 @@ class _Tree:
         owners: dict[tuple[int, int], list[tuple[tuple[int, int], str]]] = {}
         # What to make of the header at a place: (path, target), with a target for hard links.
         plan: dict[tuple[int, int], tuple[str, str]] = {}
+        copies: dict[str, Member] = {}
         todo = list(self._root.children.items())
         while todo:
             path, node = todo.pop()
@@ -314,6 +315,10 @@ class _Tree:
                     directories[path] = replace(node.member, name=path) if node.member else made_up
                     if node.place:
                         plan[node.place] = (path, "")
+            elif wanted(path) and node.place and node.place != node.inode and node.member is not None:
+                # A second name of a symlink or a device: a copy is as good, and archives need not know about it.
+                copies[path] = replace(node.member, name=path)
+                plan[node.place] = (path, "")
             elif wanted(path) and node.place and node.inode:
                 owners.setdefault(node.inode, []).append((node.place, path))
         for inode, group in owners.items():
@@ -335,6 +340,8 @@ class _Tree:
                 yield from _above(path, directories, given)
                 if target:
                     yield replace(member, name=path, kind="hardlink", linkname=target, size=0, open=None)
+                elif path in copies:
+                    yield copies[path]
                 elif path not in directories:
                     yield replace(member, name=path)
                 elif path not in given:
