@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from thanos_tui.errors import BuildError, HostError
+from thanos_tui.files import cache_dir
 
 # Which Debian/Ubuntu package brings a program; errors and the set-up name them from here.
 PACKAGES: Mapping[str, str] = {
@@ -39,10 +40,21 @@ class Finished:
 
 
 def find(program: str) -> Path | None:
-    """Where ``program`` is; the sbin directories count even where an ordinary user's PATH leaves them out."""
+    """Where ``program`` is; the sbin directories count even where an ordinary user's PATH leaves them out.
+
+    Last come the programs that were fetched into the cache (``images.tools``).
+    """
     path = os.environ.get("PATH", os.defpath) + ":/usr/local/sbin:/usr/sbin:/sbin"
     found = shutil.which(program, path=path)
+    if found is None:
+        fetched = sorted(tools_dir().glob("[!.]*/bin"), key=lambda place: place.stat().st_mtime, reverse=True)
+        found = shutil.which(program, path=os.pathsep.join(map(str, fetched))) if fetched else None
     return Path(found) if found else None
+
+
+def tools_dir() -> Path:
+    """Where programs are kept that were fetched because the machine lacks them: DIRECTORY/bin/PROGRAM."""
+    return cache_dir() / "tools"
 
 
 def require(program: str) -> Path:

@@ -181,5 +181,5 @@ def test_damaged_files_are_said_to_be() -> None:
         broken[at] ^= 0xFF
         try:
             elf.read(io.BytesIO(bytes(broken)), "x")
-        except BuildError as error:
-            assert "damaged" in error.message
+        except BuildError as error:  # a changed byte may also leave a file whole
+            assert "damaged" in error.message  # noqa: PT017

@@ -35,6 +35,8 @@ from thanos_tui.images import sources
 from thanos_tui.images.package import Origin, Package
 
 FRESH_SECONDS = 24 * 3600
+# What is installed on this machine, as dpkg records it.
+STATUS = Path("/var/lib/dpkg/status")
 # How often apt tries again when a connection fails, waiting longer each time.
 RETRIES = 3
 
@@ -53,19 +55,32 @@ def debian_arch(arch: str) -> str:
 class Apt:
     """An isolated apt for one architecture (Go's name) and origin.
 
+    installed: solve against the packages of this machine, not for an empty system.
     Raises HostError where the machine has no apt, or names no source of its own distribution.
     """
 
-    def __init__(self, arch: str, origin: Origin | None = None, *, machine: sources.Distribution | None = None) -> None:
+    def __init__(
+        self,
+        arch: str,
+        origin: Origin | None = None,
+        *,
+        machine: sources.Distribution | None = None,
+        installed: bool = False,
+    ) -> None:
         self.arch = debian_arch(arch)
         self.origin = origin or Origin()
         self.machine = machine or sources.distribution()
+        # Both kinds share the indices, not what apt works out from them.
+        self._kind = "-installed" if installed else ""
         self._host = _host_settings()
         self._sources = self._chosen()
         text = "\n".join(source.stanza() for source in self._sources)
         key = hashlib.sha256(f"{self.arch}\n{text}".encode()).hexdigest()[:16]
         self.directory = cache_dir() / "apt" / f"{self.arch}-{key}"
-        self.environment = {"APT_CONFIG": str(self.directory / "apt.conf"), "DEBIAN_FRONTEND": "noninteractive"}
+        self.environment = {
+            "APT_CONFIG": str(self.directory / f"apt{self._kind}.conf"),
+            "DEBIAN_FRONTEND": "noninteractive",
+        }
         self._prepare()
 
     @property
@@ -186,7 +201,7 @@ class Apt:
     # Solving
 
     def solve(self, names: Sequence[str]) -> list[Package]:
-        """The packages that ``names`` need on an empty system, themselves included, sorted by name.
+        """The packages to be installed for ``names``, themselves included, sorted by name.
 
         Recommended packages are not taken. Raises BuildError naming the package that is unknown or cannot be had.
         """
@@ -215,7 +230,8 @@ class Apt:
 
     def _memory(self, names: Sequence[str]) -> Path:
         """Where the answer to a question is kept as long as the indices stay as they are."""
-        stamp = json.dumps([self._state().get("updated", 0), *names])
+        installed = STATUS.stat().st_mtime_ns if self._kind else None
+        stamp = json.dumps([self._state().get("updated", 0), installed, *names])
         return self.directory / "solved" / hashlib.sha256(stamp.encode()).hexdigest()[:32]
 
     def _unsolved(self, names: Sequence[str], said: str) -> BuildError:
@@ -250,14 +266,14 @@ class Apt:
 
     def _prepare(self) -> None:
         lists = self.directory / "lists" / "partial"
-        archives = self.directory / "cache" / "archives" / "partial"
+        archives = self.directory / f"cache{self._kind}" / "archives" / "partial"
         try:
             lists.mkdir(parents=True, exist_ok=True)
             archives.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise HostError(f"cannot write {self.directory}: {error.strerror}") from error
         _write(self.directory / "status", "")
-        _write(self.directory / "apt.conf", self._configuration())
+        _write(self.directory / f"apt{self._kind}.conf", self._configuration())
         self._write_sources()
 
     def _configuration(self) -> str:
@@ -275,8 +291,8 @@ class Apt:
             "Dir::Etc::netrcparts": self._host.places["NETRCPARTS"],
             "Dir::State": str(self.directory),
             "Dir::State::lists": str(self.directory / "lists"),
-            "Dir::State::status": str(self.directory / "status"),
-            "Dir::Cache": str(self.directory / "cache"),
+            "Dir::State::status": str(STATUS if self._kind else self.directory / "status"),
+            "Dir::Cache": str(self.directory / f"cache{self._kind}"),
             "Dir::Log": str(self.directory),
             "APT::Architecture": self.arch,
             "APT::Architectures": self.arch,

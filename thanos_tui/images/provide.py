@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -119,6 +119,11 @@ def key(reference: str, arch: str, family: str, files: str, packages: Iterable[P
     """What an image is made from, as one hash: same key, same bytes."""
     words = [str(FORMAT), reference, arch, family, files, *sorted(package.sha256 for package in packages)]
     return hashlib.sha256("\n".join(words).encode()).hexdigest()
+
+
+def label(settings: Mapping[str, Any]) -> str:
+    """LinuxKit's settings as the text of the image's label, always the same."""
+    return json.dumps(settings, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 def _stored(reference: str, arch: str, store: Store, locked: LockedImage | None) -> Image:
@@ -295,6 +300,5 @@ class _Job:
     def config(self) -> dict[str, Any]:
         config = dict(self.selection.config)
         if self.selection.label:
-            text = json.dumps(self.selection.label, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-            config["Labels"] = {"org.mobyproject.config": text}
+            config["Labels"] = {"org.mobyproject.config": label(self.selection.label)}
         return config
