@@ -66,7 +66,7 @@ def survey(tree: Iterable[Member]) -> Survey:
     """Look at a tree, without its content.
 
     Raises BuildError for what an archive cannot hold: files of 4 GiB and more, names and owners out of range, hard
-    links to what is not there, names that come twice and share their content with others.
+    links to what is not there, names that come twice and share their content with others, or are two things at once.
     """
     size = memory = attributes = 0
     directories: dict[str, None] = {}
@@ -74,7 +74,8 @@ def survey(tree: Iterable[Member]) -> Survey:
     others: dict[str, Kind] = {}
     targets: dict[str, str] = {}
     groups: dict[str, list[str]] = {}
-    shared: set[str] = set()
+    owners: dict[str, str] = {}
+    occupied: set[str] = set()
     boot: dict[str, int] = {}
     for member in tree:
         name = clean(member.name)
@@ -83,25 +84,36 @@ def survey(tree: Iterable[Member]) -> Survey:
                 boot[name] = member.size
             continue
         _check(name, member)
-        needs.update(dict.fromkeys(_missing(name, directories, needs)))
-        if member.kind == "dir":
+        occupied.add(name.rpartition("/")[0])
+        for missing in _missing(name, directories, needs):
+            if missing in others:
+                raise BuildError(f"{name} is in {missing}, which is a {others[missing]}")
+            needs[missing] = None
+        if name in groups or name in owners:
+            raise BuildError(f"{name} comes twice, and shares its content with another name")
+        kind, target = member.kind, member.linkname
+        if kind == "dir":
             directories.setdefault(name)
             others.pop(name, None)
         else:
-            if name in shared:
-                raise BuildError(f"{name} comes twice, and shares its content with another name")
-            if member.kind == "hardlink":
-                first = clean(member.linkname)
-                if others.get(first) != "file":
+            if name in occupied:
+                raise BuildError(f"{name} is a {kind}, and a directory with something in it")
+            if kind == "hardlink":
+                first = owners.get(clean(target), clean(target))
+                if first not in others:
                     raise BuildError(f"{name} is a hard link to {first}, which is not there before it")
-                groups.setdefault(first, []).append(name)
-                shared |= {first, name}
-            others[name] = member.kind
+                if others[first] == "file":
+                    groups.setdefault(first, []).append(name)
+                    owners[name] = first
+                else:
+                    # The kernel links files only: a symlink or device gets a second one that is the same.
+                    kind, target = others[first], targets.get(first, "")
+            others[name] = kind
             directories.pop(name, None)
         targets.pop(name, None)
-        if member.kind == "symlink":
-            targets[name] = member.linkname
-        body = _body_size(member)
+        if kind == "symlink":
+            targets[name] = target
+        body = _body_size(member, targets.get(name, ""))
         size += _padded(_HEADER + len(_written(name))) + _padded(body)
         memory += _INODE + -(-body // _PAGE) * _PAGE
         attributes += any(key.startswith("SCHILY.xattr.") for key in member.pax)
@@ -125,7 +137,10 @@ def archive(tree: Iterable[Member], seen: Survey) -> Iterator[bytes]:
     seen: what :func:`survey` said of the same tree. Inode numbers count up from 1 in the order of the members; times
     are cut to seconds, and to what 32 bits hold. Raises BuildError where content is not as long as its member says.
     """
+    owners = {name: first for first, names in seen.groups.items() for name in names}
     numbers: dict[str, int] = {}
+    # Links to what is no file are written as what they link to.
+    special: dict[str, Member] = {}
     # Small members are gathered: thousands of them, one compressor call each, would cost more than compressing does.
     gathered = bytearray()
     inode = 0
@@ -134,17 +149,21 @@ def archive(tree: Iterable[Member], seen: Survey) -> Iterator[bytes]:
         if name.startswith("boot/"):
             continue
         inode += 1
-        if member.kind == "hardlink":
-            first = clean(member.linkname)
+        if name in owners:
+            first = owners[name]
             gathered += _header(name, member, numbers[first], 1 + len(seen.groups[first]), 0)
             continue
+        if member.kind == "hardlink":
+            member = special[clean(member.linkname)]
+        if member.kind not in ("file", "dir"):
+            special[name] = member
         links = 1 + len(seen.groups.get(name, ()))
         if links > 1:
             numbers[name] = inode
-        gathered += _header(name, member, inode, links, _body_size(member))
-        if member.kind == "symlink":
-            target = _encoded(member.linkname)
-            gathered += target + b"\0" * (-len(target) % 4)
+        target = member.linkname if member.kind == "symlink" else ""
+        gathered += _header(name, member, inode, links, _body_size(member, target))
+        if target:
+            gathered += _encoded(target) + b"\0" * (-len(_encoded(target)) % 4)
         elif member.kind == "file" and member.size:
             for data in content(member):
                 gathered += data
@@ -197,10 +216,8 @@ def _check(name: str, member: Member) -> None:
         raise BuildError(f"{name} belongs to {member.uid}:{member.gid}, and an initrd holds numbers of 32 bits")
 
 
-def _body_size(member: Member) -> int:
-    if member.kind == "symlink":
-        return len(_encoded(member.linkname))
-    return member.size if member.kind == "file" else 0
+def _body_size(member: Member, target: str) -> int:
+    return member.size if member.kind == "file" else len(_encoded(target))
 
 
 def _header(name: str, member: Member, inode: int, links: int, size: int, *, end: bool = False) -> bytes:

@@ -63,8 +63,7 @@ def ram_needed_mib(system: Bootable) -> int:
     """How much memory (MiB, a multiple of 64) a machine needs to boot this and have a little left; an estimate.
 
     The kernel unpacks the initrd into a tmpfs, which may take half of the memory, and keeps the packed one until it is
-    done; ``/init`` then copies the tree into a tmpfs of the same limit, file by file. So twice the tree, or tree and
-    initrd, whichever is more.
+    done. So twice the tree, or the tree, the initrd and what unpacking takes, whichever is more.
     """
     tree, packed = _mib(system.memory), _mib(system.size)
     # 64 MiB: the window that the kernel has to keep to unpack zstd (segments.py).
