@@ -139,11 +139,6 @@ def blob_fingerprint(blob: bytes) -> str:
     return "SHA256:" + base64.b64encode(hashlib.sha256(blob).digest()).decode().rstrip("=")
 
 
-def same_key(one: str, other: str) -> bool:
-    """Whether two public lines hold the same key, whatever their options and comments."""
-    return _parse(one, None).blob == _parse(other, None).blob
-
-
 def is_private(text: str) -> bool:
     """Whether a text holds a private key: OpenSSH, PEM, PKCS#8, PuTTY, SSH2, SSH1 or PGP."""
     return _PRIVATE.search(text) is not None
@@ -272,7 +267,10 @@ def _new_file(path: Path, data: bytes, mode: int) -> Iterator[None]:
     files.replacing() renames over what is there; a hard link refuses, even if two processes come at once.
     """
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except FileExistsError as error:
+            raise NotADirectoryError(error.errno, f"{path.parent} is not a directory") from error
         with tempfile.NamedTemporaryFile(prefix=f".{path.name}.", suffix=".part", dir=path.parent) as stream:
             stream.write(data)
             stream.flush()

@@ -142,10 +142,10 @@ class OpenSSH:
         keys.generate(directory / "host", "")
         keys.generate(directory / "login", "")
         # A second kind of key: the client must ask for the one it knows.
-        subprocess.run(["ssh-keygen", "-q", "-t", "rsa", "-N", "", "-f", directory / "host-rsa"], check=True)
+        subprocess.run(["ssh-keygen", "-q", "-t", "ecdsa", "-N", "", "-f", directory / "host-ecdsa"], check=True)
         self.authorized.write_text(keys.public_line(directory / "login") + "\n")
         (directory / "config").write_text(
-            f"Port {self.port}\nListenAddress 127.0.0.1\nHostKey {directory}/host-rsa\nHostKey {directory}/host\n"
+            f"Port {self.port}\nListenAddress 127.0.0.1\nHostKey {directory}/host-ecdsa\nHostKey {directory}/host\n"
             f"AuthorizedKeysFile {self.authorized}\nPidFile none\nUsePAM no\nStrictModes no\nLogLevel ERROR\n"
             "PasswordAuthentication no\nKbdInteractiveAuthentication no\nSubsystem sftp internal-sftp\n"
             "PermitRootLogin prohibit-password\n"

@@ -37,7 +37,7 @@ def test_a_resize_reaches_the_guest(prompt):
 
 
 def test_ctrl_c_goes_to_the_guest_and_the_session_lives_on(prompt):
-    prompt.send(b"echo be''gin; sleep 100; echo \"slept $?\"\r")
+    prompt.send(b"sh -c \"echo be''gin; exec sleep 100\" && echo slept\r")
     prompt.expect(b"begin")
     prompt.send(b"\x03")
     prompt.expect(b"ready> ")
@@ -115,7 +115,7 @@ def test_a_continued_process_takes_the_terminal_raw_again(prompt):
     prompt.process.send_signal(signal.SIGCONT)
     prompt.send(b"\r")
     prompt.expect(b"ready> ")
-    prompt.send(b"echo be''gin; sleep 100\r")
+    prompt.send(b"sh -c \"echo be''gin; exec sleep 100\"\r")
     prompt.expect(b"begin")
     prompt.send(b"\x03")
     prompt.expect(b"ready> ")

@@ -5,7 +5,7 @@ asyncssh is imported where it is used, so importing this room costs next to noth
 """
 
 from thanos_tui.console.copying import copy, machine_of
-from thanos_tui.console.hostkeys import forget, host_key, learn, recall, remember
+from thanos_tui.console.hostkeys import host_key, learn, recall, remember
 from thanos_tui.console.login import ask_on_terminal, connect
 from thanos_tui.console.ready import wait_ready
 from thanos_tui.console.session import capture, exchange, run, shell
@@ -18,7 +18,6 @@ __all__ = [
     "connect",
     "copy",
     "exchange",
-    "forget",
     "host_key",
     "learn",
     "machine_of",

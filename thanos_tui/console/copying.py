@@ -7,6 +7,7 @@ and local files appear whole or not at all.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import stat
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -100,32 +101,54 @@ def copy(
 async def _copy(
     target: Target, sources: Sequence[str], destination: str, recursive: bool, preserve: bool, reporter: Reporter
 ) -> None:
+    title = f"copying {printable(sources[0]) if len(sources) == 1 else f'{len(sources)} sources'}"
+    async with connect(target) as connection:
+        with reporter.step("console/copy", title, unit="bytes") as step:
+            work = asyncio.ensure_future(_transfer(target, connection, sources, destination, recursive, preserve, step))
+            try:
+                while not (await asyncio.wait({work}, timeout=0.5))[0]:
+                    reporter.check()
+                await work
+            finally:
+                if not work.done():
+                    # To be stopped: first the connection, since every step of a clean end would wait for the machine.
+                    connection.abort()
+                    await asyncio.gather(work, return_exceptions=True)
+
+
+async def _transfer(
+    target: Target,
+    connection: asyncssh.SSHClientConnection,
+    sources: Sequence[str],
+    destination: str,
+    recursive: bool,
+    preserve: bool,
+    step: Step,
+) -> None:
     remote = _split(destination)
     there = destination if remote is None else _remote_text(remote[1])
-    title = f"copying {printable(sources[0]) if len(sources) == 1 else f'{len(sources)} sources'}"
-    async with _sftp(target) as sftp:
-        with reporter.step("console/copy", title, unit="bytes") as step:
-            is_directory = Path(there).is_dir() if remote is None else await sftp.isdir(there)
-            if not is_directory and (there.endswith("/") or len(sources) > 1):
-                raise InputError(f"{printable(destination)} is not a directory", hint="make it first, or name another")
-            for source in sources:
-                place = _split(source)
-                here = source if place is None else _remote_text(place[1])
-                into = PurePosixPath(there)
-                # A source without a name of its own, such as `.`, gives its contents.
-                name = here.rstrip("/").rpartition("/")[2]
-                if is_directory and name not in ("", ".", ".."):
-                    into /= name
-                if place is None:
-                    root = Path(here)
-                    entries = list(_local_entries(root, recursive, step))
-                    _count(step, entries)
-                    await _upload(sftp, root, into, entries, preserve, step)
-                else:
-                    origin = PurePosixPath(here)
-                    entries = [entry async for entry in _remote_entries(sftp, origin, recursive, step)]
-                    _count(step, entries)
-                    await _download(sftp, origin, Path(into), entries, preserve, step)
+    async with _sftp(target, connection) as sftp:
+        is_directory = Path(there).is_dir() if remote is None else await sftp.isdir(there)
+        if not is_directory and (there.endswith("/") or len(sources) > 1):
+            raise InputError(f"{printable(destination)} is not a directory", hint="make it first, or name another")
+        for source in sources:
+            place = _split(source)
+            here = source if place is None else _remote_text(place[1])
+            into = PurePosixPath(there)
+            # A source without a name of its own, such as `.`, gives its contents.
+            name = here.rstrip("/").rpartition("/")[2]
+            if is_directory and name not in ("", ".", ".."):
+                into /= name
+            if place is None:
+                root = Path(here)
+                entries = list(_local_entries(root, recursive, step))
+                _count(step, entries)
+                await _upload(sftp, root, into, entries, preserve, step)
+            else:
+                origin = PurePosixPath(here)
+                entries = [entry async for entry in _remote_entries(sftp, origin, recursive, step)]
+                _count(step, entries)
+                await _download(sftp, origin, Path(into), entries, preserve, step)
 
 
 def _remote_text(path: str) -> str:
@@ -141,24 +164,23 @@ def _count(step: Step, entries: list[_Entry]) -> None:
 
 
 @asynccontextmanager
-async def _sftp(target: Target) -> AsyncIterator[asyncssh.SFTPClient]:
+async def _sftp(target: Target, connection: asyncssh.SSHClientConnection) -> AsyncIterator[asyncssh.SFTPClient]:
     """An SFTP session, whose errors become ours."""
     import asyncssh
 
-    async with connect(target) as connection:
-        try:
-            # Names that are not UTF-8 travel as Python's surrogates, as they do in sys.argv and pathlib.
-            sftp = await connection.start_sftp_client(path_encoding="utf-8", path_errors="surrogateescape")
-        except (asyncssh.ChannelOpenError, asyncssh.SFTPError) as error:
-            raise ConsoleError(
-                f"{target} offers no SFTP",
-                hint=f"copy through a command: thanos-tui exec {target.name} -- cat FILE > FILE",
-            ) from error
-        try:
-            async with sftp:
-                yield sftp
-        except (asyncssh.SFTPConnectionLost, asyncssh.SFTPNoConnection) as error:
-            raise ConsoleError(f"the connection to {target} was lost while copying", hint=target.log_hint) from error
+    try:
+        # Names that are not UTF-8 travel as Python's surrogates, as they do in sys.argv and pathlib.
+        sftp = await connection.start_sftp_client(path_encoding="utf-8", path_errors="surrogateescape")
+    except (asyncssh.ChannelOpenError, asyncssh.SFTPError) as error:
+        raise ConsoleError(
+            f"{target} offers no SFTP",
+            hint=f"copy through a command: thanos-tui exec {target.name} -- cat FILE > FILE",
+        ) from error
+    try:
+        async with sftp:
+            yield sftp
+    except (asyncssh.SFTPConnectionLost, asyncssh.SFTPNoConnection) as error:
+        raise ConsoleError(f"the connection to {target} was lost while copying", hint=target.log_hint) from error
 
 
 @contextmanager

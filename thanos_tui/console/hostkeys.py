@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from thanos_tui.errors import ConsoleError, InputError
 from thanos_tui.files import replacing, state_dir
-from thanos_tui.keys import check_public, fingerprint, public_line, same_key
+from thanos_tui.keys import check_public, public_line
 
 # The guest's sshd prints it at every start; the line end shows that the line is whole.
 _ANNOUNCED = re.compile(r"thanos: ssh host key: ([a-z0-9@.-]+ [A-Za-z0-9+/=]+)[^\r\n]*[\r\n]")
@@ -41,25 +41,10 @@ def recall(host: str, port: int) -> str | None:
     return public_line(path) if path.exists() else None
 
 
-def remember(host: str, port: int, line: str, *, replace: bool = False) -> None:
-    """Keep a host key that the user vouched for.
-
-    Raises ConsoleError if another key is known for that address, unless it is to be replaced.
-    """
-    known = recall(host, port)
-    if known is not None and not same_key(known, line) and not replace:
-        raise ConsoleError(
-            f"another host key is remembered for {host}:{port}",
-            hint=f"remembered {fingerprint(known)}\n  given      {fingerprint(line)}\n"
-            f"  if the machine was started anew and you read that key on its screen, delete {_path(host, port)}",
-        )
+def remember(host: str, port: int, line: str) -> None:
+    """Keep a host key that the user vouched for, in place of an older one."""
     with replacing(_path(host, port), 0o600) as stream:
         stream.write(f"{check_public(line)}\n".encode())
-
-
-def forget(host: str, port: int) -> None:
-    """Drop what is remembered for an address, if anything is."""
-    _path(host, port).unlink(missing_ok=True)
 
 
 def host_key(host: str, port: int, given: str | None) -> str:
@@ -72,7 +57,7 @@ def host_key(host: str, port: int, given: str | None) -> str:
     """
     if given is not None:
         line = check_public(given, "--host-key") if " " in given.strip() else public_line(Path(given).expanduser())
-        remember(host, port, line, replace=True)
+        remember(host, port, line)
         return line
     known = recall(host, port)
     if known is None:

@@ -61,10 +61,24 @@ def capture(target: Target, argv: Sequence[str], stdin: bytes = b"", timeout: fl
 
 def finish(work: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine to its end in its own event loop; Ctrl-C raises Interrupted once it has cleaned up."""
+
+    async def quietly() -> T:
+        asyncio.get_running_loop().set_exception_handler(_leave_out_asyncssh)
+        return await work
+
     try:
-        return asyncio.run(work)
+        return asyncio.run(quietly())
     except KeyboardInterrupt:
         raise Interrupted from None
+
+
+def _leave_out_asyncssh(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """asyncssh abandons its pending requests when a connection breaks or a copy is stopped, and asyncio would print
+    a traceback for each; what went wrong has been raised already."""
+    import asyncssh
+
+    if not isinstance(context.get("exception"), asyncssh.Error):
+        loop.default_exception_handler(context)
 
 
 def quote(argv: Sequence[str]) -> bytes:
@@ -90,8 +104,8 @@ async def _shell(target: Target, command: Sequence[str] | None, stdin: int, stdo
         with terminal.raw(stdin) as raw_again:
 
             def resized() -> None:
-                columns, rows, width, height = terminal.size(stdin)
-                process.change_terminal_size(columns, rows, width, height)
+                if not process.is_closing():
+                    process.change_terminal_size(*terminal.size(stdin))
 
             def continued() -> None:
                 raw_again()
@@ -120,8 +134,9 @@ async def _run(target: Target, argv: Sequence[str], stdin: int, stdout: int, std
 async def _capture(target: Target, argv: Sequence[str], stdin: bytes, timeout: float | None) -> Finished:
     async with connect(target) as connection:
         process = await connection.create_process(quote(argv), encoding=None)
-        process.stdin.write(stdin)
-        process.stdin.write_eof()
+        with suppress(OSError):  # it has ended already, and reads nothing
+            process.stdin.write(stdin)
+            process.stdin.write_eof()
         try:
             stdout, stderr = await asyncio.wait_for(process.communicate(), timeout)
         except TimeoutError:
