@@ -55,7 +55,7 @@ def opened(
     """A profile with the command line's values. Raises InputError for whatever cannot be used."""
     loaded = profile.load(path)
     # Only where there is none: the user's own keys open the machine already.
-    if generate_key and not any(Path.home().glob(".ssh/*.pub")) and "sshd.generate-key" in loaded.resolved.values:
+    if generate_key and not any(Path.home().glob(".ssh/*.pub")) and loaded.resolved["sshd.generate-key"].active:
         settings = [*settings, "sshd.generate-key=y"]
     return profile.override(loaded, settings, formats, name)
 
@@ -68,6 +68,8 @@ def replay(request: Request, reporter: Reporter) -> Replayed:
     from thanos_tui.images import lock as locks
 
     given = opened(request.profile, request.settings, request.formats, request.name, generate_key=request.generate_key)
+    for option, warning in given.resolved.warnings():
+        reporter.log(f"{option}: {warning}", "warning")
     config = options.render(given.resolved, given.directory, given.name)
     settings = options.settings(given.resolved, given.directory)
     artefacts, changes = make(
@@ -139,9 +141,9 @@ def make(
         settings.formats,
         output,
         settings.name,
-        reporter,
-        size_mib=settings.size_mib,
-        memory_mib=settings.memory_mib,
+        arch=settings.architecture,
+        reporter=reporter,
+        size_mib=settings.size_mib or None,
     )
     # Only a build that worked is worth repeating.
     if lock:

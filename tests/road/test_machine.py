@@ -45,7 +45,9 @@ def test_it_has_an_address_by_dhcp(road: Road, box: str) -> None:
     assert "nameserver 10.0.2.3" in road.guest(box, "cat", "/etc/resolv.conf")
 
 
-def test_its_clock_follows_the_time_server(road: Road, box: str, time_server: Callable[[], int]) -> None:
+def test_its_clock_follows_the_time_server(road: Road, box: str, time_server: Callable[[], int] | None) -> None:
+    if time_server is None:
+        pytest.skip("the tests' time server needs port 123 of this host, which is taken or takes root")
     assert _eventually(lambda: time_server() > 0)
 
     def ahead() -> bool:
@@ -95,7 +97,8 @@ def test_the_host_key_was_known_before(road: Road, box: str) -> None:
 def test_another_host_key_is_refused(road: Road, box: str, tmp_path: Path) -> None:
     port = road.machine(box)["ssh_port"]
     wrong = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGx1cmUgbm90IGEga2V5IG9mIGFueSBtYWNoaW5lISEh"
-    done = road.run("exec", "--host-key", wrong, f"127.0.0.1:{port}", "--", "true", check=False)
+    key = next((road.home / "data/thanos-tui/keys").glob("*/id_ed25519"))
+    done = road.run("exec", "-i", key, "--host-key", wrong, f"127.0.0.1:{port}", "--", "true", check=False)
     assert done.returncode == 1
     assert b"Traceback" not in done.stderr
     assert b"SHA256:" in done.stderr
