@@ -1,0 +1,68 @@
+#!/bin/sh
+# A login on every console of the kernel's command line.
+#
+# INSECURE=true: a root shell at once. Otherwise, with /etc/getty.shadow in the image: a login with the password there.
+# Otherwise nobody can log in here, and pressing Enter says how to.
+
+if [ "$INSECURE" = true ]; then
+    way=open
+elif [ -s /hostroot/etc/getty.shadow ]; then
+    way=password
+    # Somebody may have forgotten the end of the last line.
+    { cat /hostroot/etc/getty.shadow && echo; } >/etc/shadow
+    chmod 0600 /etc/shadow
+else
+    way=closed
+fi
+
+# serve TERMINAL SPEED KIND: never ends
+serve() {
+    while :; do
+        case $way in
+        open) getty -n -l /usr/bin/root-shell "$2" "$1" "$3" ;;
+        password) getty "$2" "$1" "$3" ;;
+        closed)
+            while read -r _; do
+                echo "Nobody can log in on this console. Log in by SSH, port 1234, with your key;"
+                echo "or build an image with a console login (INSECURE=true, or /etc/getty.shadow)."
+            done <"/dev/$1" >"/dev/$1"
+            ;;
+        esac
+        # A terminal that cannot be opened must not keep the processor busy.
+        sleep 1
+    done
+}
+
+started=
+for word in $(cat /proc/cmdline); do
+    case $word in
+    console=*) ;;
+    *) continue ;;
+    esac
+    word=${word#console=}
+    terminal=${word%%,*}
+    # tty0 is whatever the screen shows at the moment; the login belongs on the first.
+    [ "$terminal" != tty0 ] || terminal=tty1
+    case " $started " in *" $terminal "*) continue ;; esac
+    if [ ! -c "/dev/$terminal" ]; then
+        echo "getty: the command line has console=$terminal, but there is no such device"
+        continue
+    fi
+    case $terminal in
+    tty[0-9]*) speed=38400 kind=linux ;;
+    *)
+        speed=115200 kind=vt100
+        case $word in *,[0-9]*) speed=${word#*,} speed=${speed%%[!0-9]*} ;; esac
+        ;;
+    esac
+    echo "getty: $terminal ($way)"
+    started="$started $terminal"
+    # A session of its own, so that the terminal becomes the controlling one.
+    serve "$terminal" "$speed" "$kind" &
+done
+
+if [ -z "$started" ]; then
+    echo "getty: the kernel's command line names no console" >&2
+    exit 1
+fi
+wait
