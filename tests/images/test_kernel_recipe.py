@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import lzma
-import os
 import platform
 import shutil
 import struct
@@ -17,6 +16,7 @@ from typing import Any
 import pytest
 import zstandard
 
+from thanos_tui import tarball
 from thanos_tui.errors import BuildError, InputError
 from thanos_tui.images import depmod, kernel, recipes
 from thanos_tui.images.unpacked import Shelf, Tree
@@ -24,13 +24,17 @@ from thanos_tui.images.unpacked import Shelf, Tree
 
 def module(exports: tuple[str, ...] = (), wide: bool = True, **info: str | list[str]) -> bytes:
     """A kernel module with these ``.modinfo`` records and exported symbols."""
-    records = [f"{key}={text}" for key, texts in info.items() for text in ([texts] if isinstance(texts, str) else texts)]
+    records = [
+        f"{key}={text}" for key, texts in info.items() for text in ([texts] if isinstance(texts, str) else texts)
+    ]
     about = b"".join(record.encode() + b"\0" for record in records)
     strings, symbols = b"\0", bytes(24 if wide else 16)
     for name in exports:
         entry = len(strings)
         strings += f"__ksymtab_{name}".encode() + b"\0"
-        symbols += struct.pack("<IBBHQQ", entry, 0, 0, 0, 0, 0) if wide else struct.pack("<IIIBBH", entry, 0, 0, 0, 0, 0)
+        symbols += (
+            struct.pack("<IBBHQQ", entry, 0, 0, 0, 0, 0) if wide else struct.pack("<IIIBBH", entry, 0, 0, 0, 0, 0)
+        )
     names = b"\0.modinfo\0.symtab\0.strtab\0.shstrtab\0"
     parts = [(1, 1, about), (10, 2, symbols), (18, 3, strings), (26, 3, names)]
     head = 64 if wide else 52
@@ -103,11 +107,20 @@ def index(data: bytes) -> dict[str, list[tuple[int, str]]]:
 
 def test_writes_what_modprobe_reads() -> None:
     made = [
-        depmod.Module("kernel/b.ko", {"depends": ("a",), "alias": ("usb:v1-2p*", "pci:[a-f]-x", "devname:b0", "char-major-10-3")}, ()),
+        depmod.Module(
+            "kernel/b.ko",
+            {"depends": ("a",), "alias": ("usb:v1-2p*", "pci:[a-f]-x", "devname:b0", "char-major-10-3")},
+            (),
+        ),
         depmod.Module("kernel/a.ko", {"alias": ("pci:[a-f]-x",), "softdep": ("pre: c",)}, ("one", "only")),
         depmod.Module("kernel/top-most.ko", {"depends": ("b,a",)}, ()),
     ]
-    files = depmod.files(made, ["kernel/top-most.ko", "kernel/b.ko", "kernel/a.ko"], ["kernel/in-side.ko"], b"in_side.alias=fs-x\0in_side.license=GPL\0")
+    files = depmod.files(
+        made,
+        ["kernel/top-most.ko", "kernel/b.ko", "kernel/a.ko"],
+        ["kernel/in-side.ko"],
+        b"in_side.alias=fs-x\0in_side.license=GPL\0",
+    )
     assert files["modules.dep"].decode().splitlines() == [
         "kernel/top-most.ko: kernel/b.ko kernel/a.ko",
         "kernel/b.ko: kernel/a.ko",
@@ -143,7 +156,9 @@ def package(suffix: str, base: str) -> dict[str, Any]:
         "sound/unused": module(),
         "broken": module(depends="not_there"),
     }
-    entries: dict[str, Any] = {f"{base}/{V}/kernel/{path}{suffix}": PACK[suffix](data) for path, data in modules.items()}
+    entries: dict[str, Any] = {
+        f"{base}/{V}/kernel/{path}{suffix}": PACK[suffix](data) for path, data in modules.items()
+    }
     entries[f"{base}/{V}/modules.order"] = "".join(f"kernel/{path}{suffix}\n" for path in modules).encode()
     entries[f"{base}/{V}/modules.builtin"] = b"kernel/inside.ko\n"
     entries[f"{base}/{V}/modules.builtin.modinfo"] = b"inside.alias=in-alias\0"
@@ -159,7 +174,9 @@ def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shelf]:
         yield made
 
 
-def make(shelf: Shelf, tmp_path: Path, debs: Any, entries: dict[str, Any], modules: str, *features: str) -> dict[str, bytes]:
+def make(
+    shelf: Shelf, tmp_path: Path, debs: Any, entries: dict[str, Any], modules: str, *features: str
+) -> dict[str, bytes]:
     """The files of kernel.tar for a recipe with these lists."""
     directory = tmp_path / "kernel"
     directory.mkdir(exist_ok=True)
@@ -181,7 +198,9 @@ def names(files: dict[str, bytes]) -> list[str]:
     return sorted(name.rpartition("/")[2].removesuffix(".ko") for name in files if name.endswith(".ko"))
 
 
-@pytest.mark.parametrize(("suffix", "base"), [(".ko", "lib/modules"), (".ko.xz", "usr/lib/modules"), (".ko.zst", "lib/modules")])
+@pytest.mark.parametrize(
+    ("suffix", "base"), [(".ko", "lib/modules"), (".ko.xz", "usr/lib/modules"), (".ko.zst", "lib/modules")]
+)
 def test_takes_modules_with_what_they_want(shelf: Shelf, tmp_path: Path, debs: Any, suffix: str, base: str) -> None:
     files = make(shelf, tmp_path, debs, package(suffix, base), 'base: [nf-tables, "gone?", inside]')
     assert names(files) == ["crc32c-generic", "libcrc32c", "nf_tables", "nfnetlink", "weak"]
@@ -255,30 +274,26 @@ def test_agrees_with_the_distributions_depmod(tmp_path: Path) -> None:
         (tmp_path / "kmod").mkdir()
         (tmp_path / "kmod" / "recipe.yml").write_text("packages: [kmod]\nprograms: [/sbin/depmod]\n")
         tools = recipes.load(tmp_path / "kmod").select((), apt.family, arch)
-        found = fetch([p for p in apt.solve(tools.requested) if p.name == "kmod" or p.name.startswith(("lib", "zlib"))], apt, Reporter())
+        found = fetch(
+            [p for p in apt.solve(tools.requested) if p.name == "kmod" or p.name.startswith(("lib", "zlib"))],
+            apt,
+            Reporter(),
+        )
         tree = Tree(shelf.members(path, str(p)) for p, path in found.items())
         root = tmp_path / "root"
-        for member in compose(tools, tree, arch):
-            target = root / member.name
-            if member.kind == "dir":
-                target.mkdir(parents=True)
-            elif member.kind == "symlink":
-                target.symlink_to(member.linkname)
-            elif member.open is not None:
-                target.write_bytes(member.open().read())
-                target.chmod(member.mode)
+        archive_of_tools = b"".join(tarball.chunks(compose(tools, tree, arch)))
+        with tarfile.open(fileobj=io.BytesIO(archive_of_tools)) as unpacked:
+            unpacked.extractall(root, filter="tar")
     version = next((tmp_path / "ours/lib/modules").iterdir()).name
     shutil.copytree(tmp_path / "ours", tmp_path / "theirs", symlinks=True)
     theirs, ours = (tmp_path / name / "lib/modules" / version for name in ("theirs", "ours"))
     made = {path.name for path in ours.glob("modules.*")} - {"modules.order", "modules.builtin"}
     for name in made:
         (theirs / name).unlink()
-    loader = next(root.glob("usr/lib*/ld-linux*"), None) or next(root.glob("usr/lib/*/ld-linux*"))
     libraries = next(root.glob("usr/lib/*-linux-gnu*"))
-    base = tmp_path / "theirs"
     # depmod is one of the names of kmod, which looks at how it was called.
-    argv = [os.path.realpath(loader) if not loader.is_symlink() else str(next(libraries.glob("ld-*"))), "--argv0", "depmod"]
-    argv += ["--library-path", str(libraries), str(root / "usr/sbin/depmod"), "-b", str(base), version]
+    argv = [next(libraries.glob("ld-linux*")), "--argv0", "depmod", "--library-path", libraries]
+    argv += [root / "usr/sbin/depmod", "-b", tmp_path / "theirs", version]
     subprocess.run(argv, check=True, capture_output=True)
     for name in sorted(made - {"modules.builtin.alias.bin"}):
         mine, other = (ours / name).read_bytes(), (theirs / name).read_bytes()
@@ -292,7 +307,11 @@ def test_agrees_with_the_distributions_depmod(tmp_path: Path) -> None:
 
 
 def _sets(data: bytes, name: str) -> dict[str, frozenset[str]]:
-    lines = [v for values in index(data).values() for _, v in values] if name.endswith(".bin") else data.decode().splitlines()
+    lines = (
+        [v for values in index(data).values() for _, v in values]
+        if name.endswith(".bin")
+        else data.decode().splitlines()
+    )
     return {line.partition(":")[0]: frozenset(line.partition(":")[2].split()) for line in lines}
 
 

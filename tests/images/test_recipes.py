@@ -135,7 +135,9 @@ def test_refuses_tags_that_are_none(tag: str) -> None:
         recipes.split(f"localhost/thanos/kernel{tag}")
 
 
-@pytest.mark.parametrize("path", sorted((assets_dir() / "linuxkit" / "recipes").glob("*/recipe.yml")), ids=lambda p: p.parent.name)
+@pytest.mark.parametrize(
+    "path", sorted((assets_dir() / "linuxkit" / "recipes").glob("*/recipe.yml")), ids=lambda p: p.parent.name
+)
 def test_every_recipe_of_the_program_can_be_read(path: Path) -> None:
     recipe = recipes.load(path.parent)
     for family in ("debian", "ubuntu"):
@@ -311,7 +313,10 @@ def test_a_glob_stays_inside_a_directory(write: Write, tree: Any) -> None:
         ("programs: [/usr/bin/linked]\n", "asks for the program /usr/bin/linked"),
         ("libraries: [libgone.so]\n", r"asks for the library libgone\.so"),
         ("include: [/usr/gone]\n", "includes /usr/gone, which matches nothing"),
-        ("include: [/usr/share/data/a.txt]\nfiles: [{path: /usr/share/data/a.txt/b, contents: x}]\n", "no directory there"),
+        (
+            "include: [/usr/share/data/a.txt]\nfiles: [{path: /usr/share/data/a.txt/b, contents: x}]\n",
+            "no directory there",
+        ),
     ],
 )
 def test_says_what_the_packages_do_not_have(write: Write, tree: Any, text: str, message: str) -> None:

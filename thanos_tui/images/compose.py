@@ -205,9 +205,9 @@ def applets(busybox: Member) -> list[str]:
     Read from the file because the binary may be another machine's, and the package has no list.
     """
     data = busybox.open().read() if busybox.open is not None else b""
-    for matched in re.finditer(rb"\0\[\0\[\[\0", data):
+    for matched in re.finditer(rb"\[\0\[\[\0", data):
         names: list[str] = []
-        for word in data[matched.start() + 1 : matched.start() + 16384].split(b"\0"):
+        for word in data[matched.start() : matched.start() + 16384].split(b"\0"):
             text = word.decode("ascii", "replace")
             if not re.fullmatch(r"[\[a-z0-9][\[a-zA-Z0-9_.+-]*", text) or (names and text <= names[-1]):
                 break

@@ -22,6 +22,10 @@ _PARALLEL = 4
 _ROUNDS = 3
 
 
+class Gone(BuildError):
+    """The archive does not have a package any more."""
+
+
 def cached(package: Package) -> Path:
     """Where a package is, or will be, in the cache."""
     return cache_dir() / "packages" / package.sha256[:2] / f"{package.sha256}.deb"
@@ -191,7 +195,7 @@ def _failed(left: Sequence[Package], said: str) -> Exception:
             hint="nothing of it was used; try again later or choose another mirror",
         )
     if "404" in said or "File not found" in said:
-        return BuildError(f"the mirror does not have {names} any more", hint="renew the lock with --update")
+        return Gone(f"the mirror does not have {names} any more", hint="renew the lock with --update")
     if "No space left" in said:
         return HostError(f"no space for packages in {cache_dir()}", hint="free some space on that disk")
     return HostError(f"could not download {names}: {first}", hint="check the network and apt's proxy settings")

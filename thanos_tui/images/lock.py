@@ -90,13 +90,16 @@ def _lock(value: Mapping[str, Any]) -> Lock:
             algorithm, _, digest = entry["digest"].partition(":")
             if algorithm != "sha256":
                 raise ValueError(f"{entry['digest']!r} is not a sha256 digest")
-            images[reference, arch] = LockedImage(
-                digest=f"sha256:{_hex(digest)}",
-                recipe=str(entry.get("recipe", "")),
-                family=str(entry.get("family", "")),
-                requested=tuple(entry.get("requested", ())),
-                packages=tuple(packages[name] for name in entry.get("packages", ())),
-            )
+            image = LockedImage(f"sha256:{_hex(digest)}")
+            if "recipe" in entry:
+                image = LockedImage(
+                    digest=image.digest,
+                    recipe=_hex(entry["recipe"]),
+                    family=str(entry["family"]),
+                    requested=tuple(map(str, entry["requested"])),
+                    packages=tuple(packages[name] for name in entry["packages"]),
+                )
+            images[reference, arch] = image
     return Lock(images)
 
 

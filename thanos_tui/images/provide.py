@@ -154,6 +154,18 @@ class _Maker:
         self.refreshed = False
 
     def make(self, work: Sequence[_Work]) -> dict[str, tuple[Image, LockedImage]]:
+        from thanos_tui.images.download import Gone
+
+        try:
+            return self.attempt(work)
+        except Gone:
+            if self.update or self.offline or not self.refreshed:
+                raise
+        # The archive has moved on since its indices were fetched; newer ones do not name what is gone.
+        self.update, self.refreshed = True, False
+        return self.attempt(work)
+
+    def attempt(self, work: Sequence[_Work]) -> dict[str, tuple[Image, LockedImage]]:
         from thanos_tui.images.unpacked import Shelf
 
         jobs = [self.planned(item) for item in work]

@@ -24,11 +24,11 @@ from thanos_tui.images import elf
 from thanos_tui.images.apt import Apt
 from thanos_tui.images.download import fetch
 from thanos_tui.images.package import Package
-from thanos_tui.images.unpacked import Shelf, Tree
+from thanos_tui.images.unpacked import Shelf, Tree, canonical
 from thanos_tui.tree import Member
 
 # Part of a directory's name: to be raised whenever the same packages are laid out differently.
-_FORMAT = 1
+_FORMAT = 2
 # What packages only recommend, but their programs here need.
 _COMPANIONS = {
     "syslinux": ["syslinux-common"],
@@ -37,6 +37,7 @@ _COMPANIONS = {
 }
 _LEFT_OUT = ("usr/share/doc/", "usr/share/man/", "usr/share/locale/", "usr/share/info/", "usr/share/lintian/")
 _BINARIES = ("usr/bin/", "usr/sbin/")
+_FIRMWARE = ("usr/share/qemu", "usr/share/seabios", "usr/lib/ipxe/qemu", "usr/share/qemu-efi-aarch64")
 
 
 def ensure(names: Iterable[str], reporter: Reporter, *, offline: bool = False) -> None:
@@ -137,7 +138,16 @@ def _starters(own: Sequence[Member], tree: Tree, root: Path, target: Path, arch:
         for entry in (*facts.rpath, *facts.runpath) if facts else ():
             if entry.startswith("/"):
                 directories.append(tree.follow(entry).name)
-    present = [str(target / name) for name in dict.fromkeys(directories) if (root / name).is_dir()]
+    libraries = _present(root, target, directories)
+    lines = ["#!/bin/sh"]
+    if libraries:
+        value = shlex.quote(":".join(libraries))
+        lines.append(f"export LD_LIBRARY_PATH={value}${{LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}}")
+    for directory in _present(root, target, [f"{directories[0]}/qemu"]):
+        lines.append(f"export QEMU_MODULE_DIR={shlex.quote(directory)}")
+    # Programs that start others of the same packages find them.
+    lines.append(f'export PATH="$PATH":{shlex.quote(str(target / "bin"))}')
+    firmware = [f"-L {shlex.quote(place)}" for place in _present(root, target, _FIRMWARE)]
     (root / "bin").mkdir()
     # Programs look for their data beside themselves (../share, ../lib).
     for name in ("lib", "share"):
@@ -145,23 +155,16 @@ def _starters(own: Sequence[Member], tree: Tree, root: Path, target: Path, arch:
             (root / name).symlink_to(f"usr/{name}")
     for member in own:
         found = tree.follow(member.name)
-        program = next(
-            (
-                f"usr/{part}{member.name.rpartition('/')[2]}"
-                for part in ("bin/", "sbin/")
-                if member.name.startswith((part, f"usr/{part}"))
-            ),
-            "",
-        )
-        if not program or found.member is None or found.member.kind != "file" or not found.member.mode & 0o111:
+        name = member.name.rpartition("/")[2]
+        program = canonical(member.name)
+        if not program.startswith(_BINARIES) or found.member is None or not found.member.mode & 0o111:
             continue
-        lines = ["#!/bin/sh"]
-        if present:
-            lines.append(
-                f"export LD_LIBRARY_PATH={shlex.quote(':'.join(present))}${{LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}}"
-            )
-        # Programs that start others of the same packages find them.
-        lines.append(f'PATH="$PATH":{shlex.quote(str(target / "bin"))}; export PATH')
-        lines.append(f'exec {shlex.quote(str(target / program))} "$@"')
-        with replacing(root / "bin" / Path(program).name, 0o755) as stream:
-            stream.write(("\n".join(lines) + "\n").encode())
+        # Not every version of QEMU looks for its firmware beside itself.
+        words = [shlex.quote(str(target / program)), *(firmware if name.startswith("qemu-system-") else []), '"$@"']
+        with replacing(root / "bin" / name, 0o755) as stream:
+            stream.write("\n".join([*lines, f"exec {' '.join(words)}", ""]).encode())
+
+
+def _present(root: Path, target: Path, names: Iterable[str]) -> list[str]:
+    """Those of ``names`` that are directories in ``root``, by the paths they will have in ``target``."""
+    return [str(target / name) for name in dict.fromkeys(names) if (root / name).is_dir()]
