@@ -112,13 +112,15 @@ def make(
     lock: the file that says which packages and images to use, written where it is missing; None does without.
     store: where images are kept, if not in the cache.
     """
-    from thanos_tui.build import outputs, rootfs
+    from thanos_tui.build import formats, outputs, rootfs
     from thanos_tui.files import cache_dir
     from thanos_tui.images import lock as locks
-    from thanos_tui.images import provide
+    from thanos_tui.images import provide, tools
     from thanos_tui.images.package import Origin
     from thanos_tui.images.store import Store
 
+    needed = [program for name in settings.formats for program in formats.get(name).needs]
+    tools.ensure(needed, reporter, offline=offline)
     kept = Store(store or cache_dir() / "store")
     before = locks.load(lock) if lock else None
     origin = Origin(settings.mirrors, settings.suite, settings.keyring)

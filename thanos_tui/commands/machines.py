@@ -133,6 +133,7 @@ def _run(arguments: argparse.Namespace, reporter: Reporter) -> int:
 
     boot, build = _which(arguments.image)
     settings = settings_from(arguments, build)
+    _bring_qemu(settings, reporter)
     if arguments.detach:
         machine = vm.start(boot, settings, reporter)
         _say_how_to_reach(machine, reporter)
@@ -163,7 +164,9 @@ def run_replayed(done: Replayed, arguments: argparse.Namespace, reporter: Report
         formats = ", ".join(done.settings.formats)
         raise InputError(f"nothing of {formats} can be booted", hint="add --format kernel+initrd")
     boot = vm.boot_of(Path(done.build.outputs[0]))
-    with vm.attached(boot, settings_from(arguments, done.build), reporter) as machine:
+    settings = settings_from(arguments, done.build)
+    _bring_qemu(settings, reporter)
+    with vm.attached(boot, settings, reporter) as machine:
         _say_how_to_reach(machine, reporter)
         if arguments.exec is not None:
             status = console.run(reach_ours(machine, BOOT_LIMIT, reporter), ["sh", "-c", arguments.exec])
@@ -174,6 +177,14 @@ def run_replayed(done: Replayed, arguments: argparse.Namespace, reporter: Report
             return 0
         vm.stop(machine, reporter)
     return status
+
+
+def _bring_qemu(settings: Settings, reporter: Reporter) -> None:
+    """QEMU, from the distribution's packages where this machine lacks it."""
+    from thanos_tui.images import tools
+    from thanos_tui.vm.qemu import PROGRAMS
+
+    tools.ensure([PROGRAMS[settings.architecture]], reporter)
 
 
 def _say_how_to_reach(machine: Machine, reporter: Reporter) -> None:
