@@ -205,8 +205,11 @@ def _take(files: Files, entry: Entry, first: dict[tuple[int, str], str]) -> None
         if linked == 0 or entry.body:
             node.data = entry.body
         node.mode, node.uid, node.gid, node.mtime = facts
-    elif link() == 0 and files.put(entry.name, Inode(entry.kind, *facts, device=entry.device)):
-        return
+    elif link() == 0:
+        files.put(entry.name, Inode(entry.kind, device=entry.device))
+        node = files.get(entry.name)
+        if node is not None:
+            node.mode, node.uid, node.gid, node.mtime = facts
 
 
 @pytest.fixture(scope="session")

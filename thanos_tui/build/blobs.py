@@ -68,7 +68,7 @@ def find(path: Path) -> Blob | None:
             return None
         # Least recently used ones go first when the cache is trimmed; access times may be off.
         os.utime(path)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     return Blob(path, length - _TAIL, tail[:32].hex())
 

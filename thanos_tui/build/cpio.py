@@ -66,7 +66,8 @@ def survey(tree: Iterable[Member]) -> Survey:
     """Look at a tree, without its content.
 
     Raises BuildError for what an archive cannot hold: files of 4 GiB and more, names and owners out of range, hard
-    links to what is not there, names that come twice and share their content with others, or are two things at once.
+    links to what is not there, names that come twice and share their content with others, are devices, or change their
+    kind.
     """
     size = memory = attributes = 0
     directories: dict[str, None] = {}
@@ -75,7 +76,6 @@ def survey(tree: Iterable[Member]) -> Survey:
     targets: dict[str, str] = {}
     groups: dict[str, list[str]] = {}
     owners: dict[str, str] = {}
-    occupied: set[str] = set()
     boot: dict[str, int] = {}
     for member in tree:
         name = clean(member.name)
@@ -84,20 +84,20 @@ def survey(tree: Iterable[Member]) -> Survey:
                 boot[name] = member.size
             continue
         _check(name, member)
-        occupied.add(name.rpartition("/")[0])
         for missing in _missing(name, directories, needs):
             if missing in others:
                 raise BuildError(f"{name} is in {missing}, which is a {others[missing]}")
             needs[missing] = None
-        if name in groups or name in owners:
+        if name in groups or name in owners or (member.kind == "hardlink" and name in others):
             raise BuildError(f"{name} comes twice, and shares its content with another name")
         kind, target = member.kind, member.linkname
         if kind == "dir":
-            directories.setdefault(name)
-            others.pop(name, None)
+            if name in others:
+                raise BuildError(f"{name} is a {others[name]}, and then a directory")
+            directories[name] = None
         else:
-            if name in occupied:
-                raise BuildError(f"{name} is a {kind}, and a directory with something in it")
+            if name in directories or name in needs:
+                raise BuildError(f"{name} is a directory, and then a {kind}")
             if kind == "hardlink":
                 first = owners.get(clean(target), clean(target))
                 if first not in others:
@@ -108,8 +108,9 @@ def survey(tree: Iterable[Member]) -> Survey:
                 else:
                     # The kernel links files only: a symlink or device gets a second one that is the same.
                     kind, target = others[first], targets.get(first, "")
+            if name in others and kind in ("char", "block"):
+                raise BuildError(f"{name} comes twice, and is a device")
             others[name] = kind
-            directories.pop(name, None)
         targets.pop(name, None)
         if kind == "symlink":
             targets[name] = target

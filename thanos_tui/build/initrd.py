@@ -115,13 +115,7 @@ class _Tree:
         survey, who = segment.survey, segments.name(segment.part)
         between: list[Member] = []
         for name in survey.needs:
-            real = self._real(name)
-            if real in self._directories:
-                continue
-            if real in self._others:
-                raise self._clash(name, f"has files in {name}", who)
-            between.append(Member(real, "dir", mode=0o755, mtime=_MADE_UP_MTIME))
-            self._directories[real] = who
+            self._ensure(name, who, between)
         for name in survey.directories:
             other = self._others.get(name)
             if other and other[1] == "symlink" and self._real(f"{name}/.") in self._directories:
@@ -138,9 +132,9 @@ class _Tree:
                     hint="one of the two has to go, or to move",
                 )
             self._directories.pop(name, None)
-            if name in self._shared:
-                # The kernel writes a file that comes again over the old one, which other names may share. A link in its
-                # place is removed first.
+            if name in self._shared or (kind in ("char", "block") and name in self._others):
+                # The kernel writes a file that comes again over the old one, which other names may share, and leaves a
+                # device as it is. What is of another kind, such as a link, is removed first.
                 between.append(Member(name, "symlink", linkname="replaced", mtime=_MADE_UP_MTIME))
                 self._shared.discard(name)
             self._others[name] = (who, kind)
@@ -151,6 +145,24 @@ class _Tree:
         for name in (*survey.directories, *survey.others):
             self._occupied.add(name.rpartition("/")[0])
         return between
+
+    def _ensure(self, name: str, who: str, between: list[Member]) -> None:
+        """Have the directory ``name``, made up if nobody has brought it so far, and what it is in."""
+        above = name.rpartition("/")[0]
+        if above:
+            self._ensure(above, who, between)
+        real = self._real(name)
+        if real in self._directories:
+            return
+        if real in self._others:
+            raise self._clash(name, f"has files in {name}", who)
+        if real != name:
+            # Where a link leads, there may be nothing yet.
+            self._ensure(real, who, between)
+            return
+        between.append(Member(name, "dir", mode=0o755, mtime=_MADE_UP_MTIME))
+        self._directories[name] = who
+        self._occupied.add(above)
 
     def _real(self, name: str) -> str:
         """``name`` with the symlinks on its way followed; as it is where they lead in circles."""

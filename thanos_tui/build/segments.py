@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from thanos_tui.build import blobs, cpio
-from thanos_tui.errors import BuildError, Interrupted, ThanosError
+from thanos_tui.errors import BuildError, Interrupted
 from thanos_tui.events import Reporter, Step
 from thanos_tui.files import cache_dir, replacing, require_space
 from thanos_tui.tree import Member, content
@@ -122,7 +122,7 @@ class _Room:
                     stream.write(json.dumps(asdict(survey)).encode())
             with blobs.writing(self._path(part)) as writer:
                 self._pack(part, survey, writer, step, check)
-        except ThanosError as error:
+        except BuildError as error:
             error.where = error.where or name(part)
             raise
         made = self.find(part)
