@@ -222,8 +222,12 @@ def test_features_and_globs(shelf: Shelf, tmp_path: Path, debs: Any) -> None:
 
 
 def test_names_the_list_and_the_module_that_is_unknown(shelf: Shelf, tmp_path: Path, debs: Any) -> None:
-    lists = "base: [overlay]\n    qemu:\n      - virtio_net\n"
-    with pytest.raises(InputError, match=rf"'virtio_net' is no module of the kernel {V}") as caught:
+    lists = (
+        "base: [overlay]\n    qemu:\n      - virtio_net\n      - inside\n      - 'maybe?'\n      - 'drivers/gone/*'\n"
+    )
+    with pytest.raises(
+        InputError, match=rf"'virtio_net' is no module of the kernel {V} .nor is drivers/gone/"
+    ) as caught:
         make(shelf, tmp_path, debs, package(".ko", "lib/modules"), lists, "qemu")
     assert str(caught.value.where).endswith("recipe.yml:6:9")
     assert "question mark" in str(caught.value.hint)

@@ -105,7 +105,7 @@ class Apt:
         Raises HostError where the mirror cannot be reached, IntegrityError where what it sends is not signed or
         damaged.
         """
-        with self._alone():
+        with self._locked(fcntl.LOCK_EX):
             updated = self._state().get("updated", 0)
             if offline:
                 if not updated:
@@ -209,7 +209,7 @@ class Apt:
             if not _NAME.fullmatch(name):
                 raise BuildError(f"{name!r} is not a package name")
         asked = sorted(set(names))
-        with self._alone():
+        with self._locked(fcntl.LOCK_SH):
             memory = self._memory(asked)
             try:
                 return [Package(**fields) for fields in json.loads(memory.read_bytes())]
@@ -330,12 +330,10 @@ class Apt:
         _write(self.directory / "state.json", json.dumps(state))
 
     @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """Among processes: two builds at once take turns with one index. apt's own lock would fail instead of
-        waiting.
-        """
+    def _locked(self, how: int) -> Iterator[None]:
+        """Wait for others, where apt's own lock would fail: an update has to be alone, solvers share."""
         with (self.directory / "lock").open("w") as stream:
-            fcntl.flock(stream, fcntl.LOCK_EX)
+            fcntl.flock(stream, how)
             yield
 
 

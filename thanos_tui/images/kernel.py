@@ -100,7 +100,9 @@ class _Collection:
         if selection.modules is None:
             names = set(self.places)
         else:
-            names = {name for wish in selection.modules for name in self.named(wish, selection)}
+            found = {wish: self.named(wish) for wish in selection.modules}
+            self.check(found, selection)
+            names = {name for matched in found.values() for name in matched}
         todo = sorted(names)
         while todo:
             module = self.module(todo.pop())
@@ -114,33 +116,34 @@ class _Collection:
             todo += sorted(new)
         return sorted((self.module(name) for name in names), key=lambda module: module.path)
 
-    def named(self, wish: str, selection: Selection) -> list[str]:
+    def named(self, wish: str) -> list[str]:
         """The modules that one item of a list means: a name, or a glob over paths below ``kernel/``."""
-        optional = wish.endswith("?")
         text = wish.removesuffix("?")
-        if "/" in text:
-            base = f"{self.base}kernel/"
-            found = [
-                name
-                for name, place in self.places.items()
-                if fnmatchcase(re.sub(r"\.ko(\.\w+)?$", "", place.removeprefix(base)), text)
-            ]
-        else:
+        if "/" not in text:
             name = depmod.normal(text)
-            found = [name] if name in self.places else []
-            if name in self.built_in_names:
-                return found
-        if not found and not optional:
-            kernel = selection.recipe.kernel
-            places = kernel.places if kernel is not None else {}
-            where = next((place for (_, module), place in places.items() if module == wish), None)
-            what = "matches no module" if "/" in text else "is no module"
-            raise InputError(
-                f"{text!r} {what} of the kernel {self.base.split('/')[-2]}",
-                hint="check the name, or write it with a question mark at the end if only some kernels have it",
-                where=where,
-            )
-        return found
+            return [name] if name in self.places else []
+        base = f"{self.base}kernel/"
+        paths = {name: re.sub(r"\.ko(\.\w+)?$", "", place.removeprefix(base)) for name, place in self.places.items()}
+        return [name for name, path in paths.items() if fnmatchcase(path, text)]
+
+    def check(self, found: Mapping[str, Sequence[str]], selection: Selection) -> None:
+        """Raise InputError at the first item that means no module and nothing built in, naming the others too."""
+        unknown = [
+            wish
+            for wish, names in found.items()
+            if not names and not wish.endswith("?") and depmod.normal(wish) not in self.built_in_names
+        ]
+        if not unknown:
+            return
+        kernel = selection.recipe.kernel
+        places = kernel.places if kernel is not None else {}
+        where = next((place for (_, wish), place in places.items() if wish == unknown[0]), None)
+        others = f" (nor {'is' if len(unknown) == 2 else 'are'} {', '.join(unknown[1:])})" if len(unknown) > 1 else ""
+        raise InputError(
+            f"{unknown[0]!r} is no module of the kernel {self.base.split('/')[-2]}{others}",
+            hint="check the name, or write it with a question mark at the end if only some kernels have it",
+            where=where,
+        )
 
 
 def _archive(version: str, chosen: Sequence[depmod.Module], collection: _Collection) -> Iterable[Member]:

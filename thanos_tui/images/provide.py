@@ -8,13 +8,14 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from thanos_tui.errors import BuildError, IntegrityError
+from thanos_tui.errors import BuildError, IntegrityError, Interrupted
 from thanos_tui.events import Reporter, Step
 from thanos_tui.files import assets_dir, cache_dir, replacing
 from thanos_tui.images import recipes
@@ -152,6 +153,7 @@ class _Maker:
         self.update = update
         self.apt = Apt(arch, origin)
         self.refreshed = False
+        self.refreshing = threading.Lock()
 
     def make(self, work: Sequence[_Work]) -> dict[str, tuple[Image, LockedImage]]:
         from thanos_tui.images.download import Gone
@@ -168,18 +170,30 @@ class _Maker:
     def attempt(self, work: Sequence[_Work]) -> dict[str, tuple[Image, LockedImage]]:
         from thanos_tui.images.unpacked import Shelf
 
-        jobs = [self.planned(item) for item in work]
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            jobs = list(pool.map(self.planned, work))
         result = {job.work.reference: (image, job.entry(image)) for job in jobs if (image := self.known(job))}
         left = [job for job in jobs if job.work.reference not in result]
         if left:
             self.download(package for job in left for package in job.first())
-            with Shelf() as shelf, ThreadPoolExecutor(_AT_ONCE) as pool:
+            failed = threading.Event()
+
+            def check() -> None:
+                self.reporter.check()
+                if failed.is_set():
+                    raise Interrupted
+
+            with Shelf(check) as shelf, ThreadPoolExecutor(_AT_ONCE) as pool:
+                # The largest first: it must not be left over at the end.
+                left.sort(key=lambda job: -sum(package.size for package in job.first()))
                 futures = [(job, pool.submit(self.image, job, shelf)) for job in left]
                 try:
                     for job, future in futures:
                         image = future.result()
                         result[job.work.reference] = (image, job.entry(image))
                 except BaseException:
+                    # Ctrl-C as well: the other image need not be finished first.
+                    failed.set()
                     pool.shutdown(cancel_futures=True)
                     raise
         return result
@@ -197,9 +211,10 @@ class _Maker:
         return _Job(item, selection, self.apt.family, packages, self.arch)
 
     def refresh(self) -> None:
-        if not self.refreshed:
-            self.apt.refresh(self.reporter, force=self.update, offline=self.offline)
-            self.refreshed = True
+        with self.refreshing:
+            if not self.refreshed:
+                self.apt.refresh(self.reporter, force=self.update, offline=self.offline)
+                self.refreshed = True
 
     def known(self, job: _Job) -> Image | None:
         """The image, where the store still holds what this key gave before."""

@@ -82,7 +82,7 @@ def _install(
     try:
         home.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=".new.", dir=home))
-        with reporter.step("tools", f"Unpack {', '.join(asked)}") as step, Shelf() as shelf:
+        with reporter.step("tools", f"Unpack {', '.join(asked)}") as step, Shelf(reporter.check) as shelf:
             step.note = f"{len(packages)} packages"
             members = {package: shelf.members(files[package], str(package)) for package in packages}
             tree = Tree(members.values())

@@ -37,9 +37,13 @@ def canonical(path: str) -> str:
 
 
 class Shelf:
-    """Packages unpacked for the time of one build. Safe to use from several threads; each package is unpacked once."""
+    """Packages unpacked for the time of one build. Safe to use from several threads; each package is unpacked once.
 
-    def __init__(self) -> None:
+    check: called between members; what it raises stops the unpacking.
+    """
+
+    def __init__(self, check: Callable[[], None] = lambda: None) -> None:
+        self._check = check
         self._spool = _temporary()
         self._files = [self._spool]
         self._end = 0
@@ -68,6 +72,7 @@ class Shelf:
             return self._members[path]
 
     def _kept(self, member: Member) -> Member:
+        self._check()
         if member.open is None:
             return member
         stream = member.open()
