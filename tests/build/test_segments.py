@@ -281,6 +281,11 @@ def test_paths_through_links_of_other_parts(
             [Member("etc/x", "dir")],
             r"kernel \(new\) has files in etc, which is a symlink in init\[0\] \(old\)",
         ),
+        (
+            [Member("etc", "symlink", linkname="x")],
+            [Member("x", "file"), Member("etc/x", "file")],
+            r"x is a file in kernel \(new\), and a directory with something in it in kernel \(new\)",
+        ),
     ],
 )
 def test_contradictions_are_refused_with_both_names(

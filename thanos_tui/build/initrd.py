@@ -116,6 +116,7 @@ class _Tree:
         between: list[Member] = []
         for name in survey.needs:
             self._ensure(name, who, between)
+            self._occupied.add(self._real(name))
         for name in survey.directories:
             other = self._others.get(name)
             if other and other[1] == "symlink" and self._real(f"{name}/.") in self._directories:
