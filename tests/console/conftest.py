@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import fcntl
 import getpass
+import grp
 import os
 import pty
 import select
@@ -210,6 +211,19 @@ def openssh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenSSH]:
         running.stop()
         if made:
             separation.rmdir()
+
+
+@pytest.fixture
+def openssh_with_terminals(openssh: OpenSSH) -> OpenSSH:
+    """An sshd that can give its sessions a terminal: one that is not root cannot change who owns it."""
+    if os.geteuid() != 0:
+        master, slave = pty.openpty()
+        group = os.fstat(slave).st_gid
+        os.close(master)
+        os.close(slave)
+        if group != grp.getgrnam("tty").gr_gid:
+            pytest.skip("sshd as an ordinary user needs terminals that belong to the group tty from the start")
+    return openssh
 
 
 class Terminal:

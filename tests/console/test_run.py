@@ -153,6 +153,24 @@ print(status, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before, file=
     assert (status, grown_kib < 24 * 1024) == (0, True)
 
 
+def test_both_outputs_may_go_to_one_descriptor(openssh):
+    reader, writer = os.pipe()
+    got: list[bytes] = []
+
+    def read() -> None:
+        while data := os.read(reader, 1000):
+            got.append(data)
+
+    thread = threading.Thread(target=read)
+    thread.start()
+    command = "head -c 300000 /dev/zero & head -c 300000 /dev/zero >&2; wait"
+    assert run(openssh.target, ["sh", "-c", command], stdout=writer, stderr=writer) == 0
+    os.close(writer)
+    thread.join()
+    os.close(reader)
+    assert sum(map(len, got)) == 600_000
+
+
 def test_a_reader_that_went_away_ends_the_command(openssh):
     reader, writer = os.pipe()
     os.close(reader)

@@ -14,9 +14,9 @@ from thanos_tui.console import shell
 
 
 @pytest.fixture
-def prompt(openssh, on_terminal):
+def prompt(openssh_with_terminals, on_terminal):
     """A POSIX shell on the machine, with a prompt that is no echo of what was typed."""
-    terminal = on_terminal(openssh.target, "shell(target, ['env', 'PS1=ready> ', 'sh'])")
+    terminal = on_terminal(openssh_with_terminals.target, "shell(target, ['env', 'PS1=ready> ', 'sh'])")
     terminal.expect(b"ready> ")
     return terminal
 
@@ -62,9 +62,9 @@ def test_bytes_that_are_no_text_pass_unchanged(prompt):
     prompt.expect(b"\xff\xfe\xc3(.ended")
 
 
-def test_the_special_characters_of_the_terminal_are_the_guests(openssh, on_terminal):
+def test_the_special_characters_of_the_terminal_are_the_guests(openssh_with_terminals, on_terminal):
     terminal = on_terminal(
-        openssh.target,
+        openssh_with_terminals.target,
         "(os.system('stty erase ^H'), shell(target, ['sh', '-c', 'stty -a; echo shown']))[1]",
     )
     assert b"erase = ^H" in terminal.expect(b"shown")

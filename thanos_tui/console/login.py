@@ -111,7 +111,7 @@ async def _log_in(target: Target, keys: _Keys, ask: Ask) -> asyncssh.SSHClientCo
                 *(f"  {line}" for line in tried),
                 *keys.unusable,
                 "a machine takes the keys that its image was built with: by default your ~/.ssh/*.pub at that time,",
-                "else those the profile names; add this key's .pub there and build again",
+                "else those its profile names in sshd.authorized-keys; add this key's .pub there and build again",
             ]
         ),
     )

@@ -228,7 +228,11 @@ async def exchange(
     Memory stays flat: neither side is read faster than the other takes it. Raises terminal.Cut for ``~.``.
     """
     feeding = asyncio.ensure_future(_feed(process, stdin, escapes))
-    draining = asyncio.gather(_drain(process.stdout, stdout), _drain(process.stderr, stderr))
+    # Who waits for a descriptor must be alone in it, also where both outputs go to one.
+    turns = {descriptor: asyncio.Lock() for descriptor in (stdout, stderr)}
+    draining = asyncio.gather(
+        _drain(process.stdout, stdout, turns[stdout]), _drain(process.stderr, stderr, turns[stderr])
+    )
     try:
         either: set[asyncio.Future[Any]] = {feeding, draining}
         await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
@@ -262,12 +266,13 @@ async def _feed(process: asyncssh.SSHClientProcess[bytes], stdin: int, escapes: 
             return
 
 
-async def _drain(reader: asyncssh.SSHReader[bytes], descriptor: int) -> None:
+async def _drain(reader: asyncssh.SSHReader[bytes], descriptor: int, turn: asyncio.Lock) -> None:
     # Always everything there is, a window or two at most: after a partial read asyncssh grants the server a whole
     # new window while the rest still waits, so that a slow reader here would let memory grow without end.
     while data := await reader.read(_EVERYTHING):
         try:
-            await terminal.write(descriptor, data)
+            async with turn:
+                await terminal.write(descriptor, data)
         except BrokenPipeError:
             raise
         except OSError as error:
