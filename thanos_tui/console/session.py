@@ -205,9 +205,10 @@ async def _signal(
     import asyncssh
 
     name = number.name.removeprefix("SIG")
+    # The old form of kill: busybox's knows no `--`, dash's takes no group after -s without it.
     script = (
         "sent=1; for pid in $(cat /proc/$PPID/task/$PPID/children); do "
-        f'[ "$pid" = $$ ] || {{ kill -s {name} -- "-$pid" && sent=0; }}; done; exit $sent'
+        f'[ "$pid" = $$ ] || {{ kill -{name} "-$pid" && sent=0; }}; done; exit $sent'
     )
     with suppress(OSError, asyncssh.Error):
         done = await connection.run(b"exec " + quote(["sh", "-c", script]), encoding=None, stdin=asyncssh.DEVNULL)
