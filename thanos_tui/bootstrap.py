@@ -26,8 +26,6 @@ VENV = TOP / ".venv"
 # What an ordinary user wants on the machine: without these a build fetches and unpacks them into its cache.
 SYSTEM = {
     "ca-certificates": "certificates for HTTPS mirrors",
-    "dosfstools": "checks and makes FAT file systems (disk formats)",
-    "kmod": "depmod, for kernel module sets",
     "mtools": "writes FAT file systems without root (disk formats)",
     "python3-venv": "the virtual environment",
     "qemu-system-x86": "runs the machines",
@@ -37,6 +35,7 @@ SYSTEM = {
 }
 # What the tests use besides: foreign tools that read what we wrote, and servers for the machines to talk to.
 TESTING = {
+    "dosfstools": "checks FAT file systems",
     "cpio": "reads initramfs archives back",
     "fdisk": "reads partition tables back",
     "git": "names what changed",

@@ -17,11 +17,8 @@ from thanos_tui.files import cache_dir
 # Which Debian/Ubuntu package brings a program; errors and the set-up name them from here.
 PACKAGES: Mapping[str, str] = {
     "apt-get": "apt",
-    "depmod": "kmod",
-    "gpgv": "gpgv",
     "mcopy": "mtools",
     "mformat": "mtools",
-    "mkfs.fat": "dosfstools",
     "qemu-img": "qemu-utils",
     "qemu-system-aarch64": "qemu-system-arm",
     "qemu-system-x86_64": "qemu-system-x86",

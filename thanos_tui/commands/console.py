@@ -87,18 +87,18 @@ def reach(name: str | None, arguments: argparse.Namespace, reporter: Reporter) -
 def reach_ours(machine: Machine, timeout: float, reporter: Reporter, identities: Sequence[Path] = ()) -> Target:
     """How to reach one of our machines, once its sshd answers.
 
-    Raises ConsoleError if that takes longer than ``timeout`` seconds or the machine dies, with its last serial lines.
+    Raises ConsoleError if that takes longer than ``timeout`` seconds, MachineError, with the last serial lines, if the
+    machine dies.
     """
     from thanos_tui import console, vm
-    from thanos_tui.errors import ConsoleError
+    from thanos_tui.errors import MachineError
 
     target = target_of(machine, identities)
     try:
         console.wait_ready(target, timeout, reporter, alive=lambda: vm.find(machine.name).alive)
-    except ConsoleError as error:
+    except MachineError as error:
         said = "\n  ".join(vm.last_lines(machine, 10))
-        if not vm.find(machine.name).alive and said:
-            error.hint = f"its last lines were:\n  {said}"
+        error.hint = f"its last lines were:\n  {said}" if said else error.hint
         raise
     return target
 
