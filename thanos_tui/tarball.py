@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, BinaryIO
 
 from thanos_tui.errors import BuildError
-from thanos_tui.tree import Kind, Member
+from thanos_tui.tree import Kind, Member, content
 
 _BLOCK = 512
 _CHUNK = 1 << 20
@@ -248,24 +248,9 @@ def chunks(tree: Iterable[Member], records: Mapping[str, str] | None = None) -> 
     for member in tree:
         yield _header(member, {**(records or {}), **member.pax})
         if member.kind == "file" and member.size:
-            yield from _content(member)
+            yield from content(member)
+            yield b"\0" * (-member.size % _BLOCK)
     yield b"\0" * 2 * _BLOCK
-
-
-def _content(member: Member) -> Iterator[bytes]:
-    left = member.size
-    if member.open is None:
-        raise BuildError(f"{member.name} has a size and no content")
-    with member.open() as stream:
-        while left:
-            data = stream.read(min(left, _CHUNK))
-            if not data:
-                raise BuildError(f"{member.name} is {left} bytes shorter than it should be")
-            left -= len(data)
-            yield data
-        if stream.read(1):
-            raise BuildError(f"{member.name} is longer than the {member.size} bytes it should have")
-    yield b"\0" * (-member.size % _BLOCK)
 
 
 def _header(member: Member, records: dict[str, str]) -> bytes:
