@@ -257,3 +257,9 @@ def test_a_machine_without_a_source_of_its_own(mirror: Any, monkeypatch: pytest.
     host(monkeypatch, tmp_path, f"deb {mirror.url} anything main\n")
     with pytest.raises(HostError, match="names no package source of debian test"):
         Apt("amd64", machine=MACHINE)
+
+
+def test_a_machine_without_apt(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(apt.programs, "find", lambda _program: None)
+    with pytest.raises(HostError, match="has no apt"):
+        Apt("amd64")

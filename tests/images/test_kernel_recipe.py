@@ -272,11 +272,11 @@ def test_agrees_with_the_distributions_depmod(tmp_path: Path) -> None:
         members = kernel.members(selection, Tree(shelf.members(path, str(p)) for p, path in found.items()), shelf)
         archive = next(member for member in members if member.name == "kernel.tar")
         assert archive.open is not None
-        with archive.open() as stream, tarfile.open(fileobj=stream) as unpacked:
-            unpacked.extractall(tmp_path / "ours", filter="tar")
+        with archive.open() as stream:
+            unpack(stream.read(), tmp_path / "ours")
         # Run the distribution's program, unpacked and with its own libraries.
         (tmp_path / "kmod").mkdir()
-        (tmp_path / "kmod" / "recipe.yml").write_text("packages: [kmod]\nprograms: [/sbin/depmod]\n")
+        (tmp_path / "kmod" / "recipe.yml").write_text("packages: [kmod]\nprograms: [/bin/kmod]\n")
         tools = recipes.load(tmp_path / "kmod").select((), apt.family, arch)
         found = fetch(
             [p for p in apt.solve(tools.requested) if p.name == "kmod" or p.name.startswith(("lib", "zlib"))],
@@ -285,9 +285,7 @@ def test_agrees_with_the_distributions_depmod(tmp_path: Path) -> None:
         )
         tree = Tree(shelf.members(path, str(p)) for p, path in found.items())
         root = tmp_path / "root"
-        archive_of_tools = b"".join(tarball.chunks(compose(tools, tree, arch)))
-        with tarfile.open(fileobj=io.BytesIO(archive_of_tools)) as unpacked:
-            unpacked.extractall(root, filter="tar")
+        unpack(b"".join(tarball.chunks(compose(tools, tree, arch))), root)
     version = next((tmp_path / "ours/lib/modules").iterdir()).name
     shutil.copytree(tmp_path / "ours", tmp_path / "theirs", symlinks=True)
     theirs, ours = (tmp_path / name / "lib/modules" / version for name in ("theirs", "ours"))
@@ -297,7 +295,7 @@ def test_agrees_with_the_distributions_depmod(tmp_path: Path) -> None:
     libraries = next(root.glob("usr/lib/*-linux-gnu*"))
     # depmod is one of the names of kmod, which looks at how it was called.
     argv = [next(libraries.glob("ld-linux*")), "--argv0", "depmod", "--library-path", libraries]
-    argv += [root / "usr/sbin/depmod", "-b", tmp_path / "theirs", version]
+    argv += [root / "usr/bin/kmod", "-b", tmp_path / "theirs", version]
     subprocess.run(argv, check=True, capture_output=True)
     for name in sorted(made - {"modules.builtin.alias.bin"}):
         mine, other = (ours / name).read_bytes(), (theirs / name).read_bytes()
@@ -305,9 +303,15 @@ def test_agrees_with_the_distributions_depmod(tmp_path: Path) -> None:
             # Any order that has what is needed behind what needs it will do.
             assert _sets(mine, name) == _sets(other, name)
         elif name.endswith(".bin"):
-            assert mine == other, name
+            # Byte for byte with kmod 30; later ones write the same tree in another order.
+            assert index(mine) == index(other), name
         else:
             assert sorted(_statements(mine)) == sorted(_statements(other)), name
+
+
+def unpack(data: bytes, directory: Path) -> None:
+    directory.mkdir()
+    subprocess.run(["tar", "-x", "-C", directory], input=data, check=True)
 
 
 def _sets(data: bytes, name: str) -> dict[str, frozenset[str]]:

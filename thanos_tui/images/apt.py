@@ -67,6 +67,11 @@ class Apt:
         machine: sources.Distribution | None = None,
         installed: bool = False,
     ) -> None:
+        if programs.find("apt-get") is None:
+            raise HostError(
+                "this machine has no apt, and images are made from packages that apt finds and checks",
+                hint="use a Debian or Ubuntu machine or container",
+            )
         self.arch = debian_arch(arch)
         self.origin = origin or Origin()
         self.machine = machine or sources.distribution()
