@@ -298,6 +298,8 @@ class Apt:
             "Dir::State::lists": str(self.directory / "lists"),
             "Dir::State::status": str(STATUS if self._kind else self.directory / "status"),
             "Dir::Cache": str(self.directory / f"cache{self._kind}"),
+            # Only a first stage towards the other cache, and as large.
+            "Dir::Cache::srcpkgcache": "",
             "Dir::Log": str(self.directory),
             "APT::Architecture": self.arch,
             "APT::Architectures": self.arch,
