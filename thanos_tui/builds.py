@@ -19,8 +19,8 @@ class Build:
 
     name: what its files begin with. profile: the profile's path, or "" for LinuxKit YAML.
     outputs: absolute paths of the files that can be booted, the profile's first format first.
-    memory_mib, cpus, architecture: of the machine that runs it. identity: the private key that logs in, if the profile
-    has one of its own.
+    memory_mib, cpus, architecture: of the machine that runs it. ssh_port: where its SSH server listens.
+    identity: the private key that logs in, if the profile has one of its own.
     """
 
     name: str
@@ -29,6 +29,7 @@ class Build:
     memory_mib: int
     cpus: int
     architecture: str
+    ssh_port: int | None
     identity: str | None
 
 

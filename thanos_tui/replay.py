@@ -89,6 +89,7 @@ def replay(request: Request, reporter: Reporter) -> Replayed:
         memory_mib=settings.memory_mib,
         cpus=settings.cpus,
         architecture=settings.architecture,
+        ssh_port=settings.ssh_port,
         identity=str(key) if key.exists() else None,
     )
     remember(build)

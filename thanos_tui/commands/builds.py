@@ -142,6 +142,7 @@ def _build(arguments: argparse.Namespace, reporter: Reporter) -> int:
         keyring=None,
         memory_mib=1024,
         cpus=2,
+        ssh_port=None,
     )
     artefacts, _ = make(
         config.read_files(arguments.files),

@@ -102,6 +102,7 @@ def settings_from(arguments: argparse.Namespace, build: Build | None) -> Setting
         devices=arguments.devices,
         accel=arguments.accel,
         ssh_port=arguments.ssh_port,
+        guest_ssh_port=(build.ssh_port if build else None) or defaults.guest_ssh_port,
         publish=tuple(parse_forward(text) for text in arguments.publish),
         vnc_port=arguments.vnc,
     )

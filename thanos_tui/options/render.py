@@ -29,7 +29,7 @@ class BuildSettings:
     formats: names of output formats. name: what the output files' names begin with.
     size_mib: size of disk images; 0 leaves it to the format. architecture: amd64 or arm64.
     mirrors, suite, keyring: of the Debian archives (``images.apt.Origin``); empty for what apt on this machine has.
-    memory_mib, cpus: of the machine.
+    memory_mib, cpus: of the machine. ssh_port: where its SSH server listens; None where it has none.
     """
 
     formats: tuple[str, ...]
@@ -41,6 +41,7 @@ class BuildSettings:
     keyring: Path | None
     memory_mib: int
     cpus: int
+    ssh_port: int | None
 
 
 SETTINGS = frozenset(field.name for field in fields(BuildSettings))

@@ -173,7 +173,7 @@ def _ports(settings: Settings) -> tuple[tuple[Forward, ...], int | None]:
     """The forwards (sshd's first) and the VNC port: those asked for, checked, and free ones for the rest."""
     asked = list(settings.publish)
     if settings.ssh_port is not None:
-        asked.insert(0, Forward(settings.ssh_port, SSH_PORT))
+        asked.insert(0, Forward(settings.ssh_port, settings.guest_ssh_port))
     for forward in asked:
         _check_port(forward.host, forward.protocol)
     if settings.vnc_port:
@@ -183,7 +183,7 @@ def _ports(settings: Settings) -> tuple[tuple[Forward, ...], int | None]:
         raise InputError("the same port of this host is wanted twice", hint="give each forward a port of its own")
     tcp = {each.host for each in asked if each.protocol == "tcp"} | {settings.vnc_port or 0}
     if settings.ssh_port is None:
-        asked.insert(0, Forward(ports.choose(_PREFERRED, tcp), SSH_PORT))
+        asked.insert(0, Forward(ports.choose(_PREFERRED, tcp), settings.guest_ssh_port))
     vnc_port = settings.vnc_port
     if vnc_port == 0:
         vnc_port = ports.choose(VNC_PORT, tcp | {asked[0].host})
@@ -223,7 +223,7 @@ def _host_key(directory: Path) -> str:
 
 def _write_known_hosts(directory: Path, record: Record) -> None:
     kind, key = record.host_key.split()[:2]
-    port = next(each.host for each in record.forwards if each.guest == SSH_PORT)
+    port = record.forwards[0].host
     with replacing(directory / "known_hosts", 0o600) as stream:
         stream.write(f"[{ADDRESS}]:{port} {kind} {key}\n".encode())
 

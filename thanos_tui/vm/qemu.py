@@ -54,6 +54,7 @@ class Settings:
     architecture: the guest's, in Debian's words. devices: a row of DEVICES.
     accel: `auto` takes KVM where it works; `kvm` insists on it; `tcg` is software emulation.
     ssh_port: the host port that leads to sshd; None prefers 1234 and takes another if that is in use.
+    guest_ssh_port: where sshd listens in the guest.
     publish: further ports that lead into the machine.
     vnc_port: None shows the screen nowhere (a screenshot works all the same), 0 offers it by VNC on a free port.
     """
@@ -65,6 +66,7 @@ class Settings:
     devices: str = "qemu"
     accel: Literal["auto", "kvm", "tcg"] = "auto"
     ssh_port: int | None = None
+    guest_ssh_port: int = SSH_PORT
     publish: tuple[Forward, ...] = ()
     vnc_port: int | None = None
 

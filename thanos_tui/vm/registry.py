@@ -32,7 +32,7 @@ from thanos_tui.errors import HostError, InputError, MachineError
 from thanos_tui.files import replacing, state_dir
 from thanos_tui.vm.ports import Forward
 from thanos_tui.vm.processes import Process
-from thanos_tui.vm.qemu import HOST_KEY, SSH_PORT, Accel
+from thanos_tui.vm.qemu import HOST_KEY, Accel
 
 State = Literal["starting", "running", "stopped", "crashed"]
 SCHEMA = 1
@@ -45,6 +45,7 @@ class Record:
     """What a machine was started as (machine.json).
 
     boot: what it boots, as paths and words. argv: QEMU's command line, relative to the directory.
+    forwards: ports of this host that lead into it; the first one is sshd's.
     accel, accel_reason: what runs its instructions, and why. host_key: its public SSH host key, one line.
     """
 
@@ -91,7 +92,7 @@ class Machine:
     @property
     def ssh_port(self) -> int:
         """The port on this host's loopback address that leads to sshd."""
-        return next(each.host for each in self.record.forwards if each.guest == SSH_PORT and each.protocol == "tcp")
+        return self.record.forwards[0].host
 
     @property
     def image(self) -> str:

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Starts sshd with the machine's own host key, and says on the console which one that is.
+# sshd.sh [OPTION…]: starts sshd with the machine's own host key, and says on the console which one that is.
 
 KEY=/etc/ssh/ssh_host_ed25519_key
 # What QEMU was given with -fw_cfg: so the key is known to the console before the first connection, and in no image.
@@ -21,4 +21,4 @@ fi
 read -r type key _ <"$KEY.pub"
 echo "thanos: ssh host key: $type $key" >/dev/console
 
-exec /usr/sbin/sshd -D -e
+exec /usr/sbin/sshd -D -e "$@"
