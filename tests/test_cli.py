@@ -56,7 +56,7 @@ def profile(home: Path) -> Callable[[str], Path]:
 def test_short_commands_load_nothing_heavy(home: Path, arguments: list[str]) -> None:
     loaded, done = _loaded_by(arguments, {"HOME": str(home)})
     assert done.returncode == 0
-    assert not loaded & {*HEAVY, "rich", "zstandard", "elftools", "asyncio"}
+    assert not loaded & {*HEAVY, "rich", "zstandard", "asyncio"}
 
 
 def test_replay_loads_neither_textual_nor_ssh_nor_docker(home: Path, profile: Callable[[str], Path]) -> None:
