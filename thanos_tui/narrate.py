@@ -82,26 +82,33 @@ def plain(stream: TextIO) -> Listener:
 @contextmanager
 def bars(stream: TextIO) -> Iterator[Listener]:
     """Progress bars for what is under way, and a line above them for what is done."""
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.console import Console, Group
+    from rich.live import Live
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        MofNCompleteColumn,
+        SpinnerColumn,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
     from rich.progress import Progress as Bars
 
     console = Console(file=stream, highlight=False)
     titles: dict[str, str] = {}
     tasks: dict[str, tuple[Bars, TaskID]] = {}
     text = TextColumn("{task.description}", markup=False)
-    in_bytes = Bars(text, BarColumn(), DownloadColumn(), TimeRemainingColumn(), console=console, transient=True)
-    in_items = Bars(text, BarColumn(), MofNCompleteColumn(), console=console, transient=True)
+    in_bytes = Bars(text, BarColumn(), DownloadColumn(), TimeRemainingColumn(), console=console)
+    in_items = Bars(text, BarColumn(), MofNCompleteColumn(), console=console)
+    open_ended = Bars(SpinnerColumn("line"), text, TimeElapsedColumn(), console=console)
 
-    from rich.console import Group
-    from rich.live import Live
-
-    with Live(Group(in_items, in_bytes), console=console, transient=True, refresh_per_second=10) as live:
+    with Live(Group(open_ended, in_items, in_bytes), console=console, transient=True, refresh_per_second=10) as live:
 
         def listen(event: Event) -> None:
             match event:
                 case StepStarted(step=step, title=title, total=total, unit=unit):
-                    shown = in_bytes if unit == "bytes" else in_items
+                    shown = open_ended if total is None else in_bytes if unit == "bytes" else in_items
                     tasks[step] = (shown, shown.add_task(title, total=total))
                 case Progress(step=step, done=done, total=total) if step in tasks:
                     shown, task = tasks[step]
