@@ -16,6 +16,14 @@ fail() {
     exit 1
 }
 
+# feed PROGRAM ARGUMENTS... : the shell stays, because neither program ends on SIGTERM as a container's first process.
+feed() {
+    "$@" &
+    trap 'kill $!' TERM
+    wait $!
+    exit
+}
+
 source=${1:-auto}
 if [ "$source" = auto ]; then
     source=jitter
@@ -29,16 +37,16 @@ hwrng)
     have_hwrng || fail "this machine has no hardware generator (/dev/hwrng); try rdrand or jitter"
     read -r generator </sys/class/misc/hw_random/rng_current
     echo "rngd: feeding from the hardware generator $generator"
-    exec rngd --foreground --fill-watermark=256 --no-tpm=1 --no-drng=1 --rng-device=/dev/hwrng
+    feed rngd --foreground --fill-watermark=256 --no-tpm=1 --no-drng=1 --rng-device=/dev/hwrng
     ;;
 rdrand)
     have_rdrand || fail "this processor has no rdrand; try hwrng or jitter"
     echo "rngd: feeding from the processor (rdrand)"
-    exec rngd --foreground --fill-watermark=256 --no-tpm=1 --rng-device=/nonexistent
+    feed rngd --foreground --fill-watermark=256 --no-tpm=1 --rng-device=/nonexistent
     ;;
 jitter)
     echo "rngd: feeding from timing jitter"
-    exec jitterentropy-rngd -v
+    feed jitterentropy-rngd -v
     ;;
 *) fail "no such source: $source (auto, hwrng, rdrand or jitter)" ;;
 esac
