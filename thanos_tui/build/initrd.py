@@ -114,38 +114,62 @@ class _Tree:
         """Take in a segment; the answer is what has to come before it."""
         survey, who = segment.survey, segments.name(segment.part)
         between: list[Member] = []
+        through: dict[str, str] = {}
         for name in survey.needs:
             self._ensure(name, who, between)
-            self._occupied.add(self._real(name))
-        for name in survey.directories:
-            other = self._others.get(name)
-            if other and other[1] == "symlink" and self._real(f"{name}/.") in self._directories:
-                # The kernel would put an empty directory in the place of the link, and so cut off what is behind it.
-                raise self._clash(name, f"has {name} as a directory", who)
-            self._others.pop(name, None)
-            self._targets.pop(name, None)
-            self._directories.setdefault(name, who)
-        for name, kind in survey.others.items():
-            if name in self._occupied and name in self._directories:
-                # The kernel cannot remove a directory with something in it, and would leave the file out.
-                raise BuildError(
-                    f"{name} is a {kind} in {who}, and a directory with something in it in {self._directories[name]}",
-                    hint="one of the two has to go, or to move",
-                )
-            self._directories.pop(name, None)
-            if name in self._shared or (kind in ("char", "block") and name in self._others):
-                # The kernel writes a file that comes again over the old one, which other names may share, and leaves a
-                # device as it is. What is of another kind, such as a link, is removed first.
-                between.append(Member(name, "symlink", linkname="replaced", mtime=_MADE_UP_MTIME))
-                self._shared.discard(name)
-            self._others[name] = (who, kind)
-            self._targets.pop(name, None)
-        self._targets.update(survey.targets)
+            real = self._real(name)
+            self._occupied.add(real)
+            if real != name:
+                through[name] = real
+
+        def place(name: str) -> str:
+            # Where the kernel puts a name: mostly there, but a link of another part may be on the way.
+            above, slash, last = name.rpartition("/")
+            return f"{self._real(above)}/{last}".lstrip("/") if through and slash else name
+
+        for name in map(place, survey.directories):
+            self._add_directory(name, who)
+        placed: dict[str, str] = {}
+        for given, kind in survey.others.items():
+            name = place(given)
+            if placed.setdefault(name, given) != given:
+                raise BuildError(f"{who} has both {placed[name]} and {given}, which a link in another part makes one")
+            self._add_other(name, kind, who, between)
+        for name, target in survey.targets.items():
+            self._targets[place(name)] = target
         for first, names in survey.groups.items():
-            self._shared.update((first, *names))
-        for name in (*survey.directories, *survey.others):
-            self._occupied.add(name.rpartition("/")[0])
+            self._shared.update(map(place, (first, *names)))
+        for name, real in through.items():
+            if self._real(name) != real:
+                raise BuildError(f"{who} has files in {name}, and replaces the link that leads there")
         return between
+
+    def _add_directory(self, name: str, who: str) -> None:
+        other = self._others.get(name)
+        if other and other[1] == "symlink" and self._real(f"{name}/.") in self._directories:
+            # The kernel would put an empty directory in the place of the link, and so cut off what is behind it.
+            raise self._clash(name, f"has {name} as a directory", who)
+        self._others.pop(name, None)
+        self._targets.pop(name, None)
+        self._directories.setdefault(name, who)
+        self._occupied.add(name.rpartition("/")[0])
+
+    def _add_other(self, name: str, kind: Kind, who: str, between: list[Member]) -> None:
+        if name in self._occupied and name in self._directories:
+            # The kernel cannot remove a directory with something in it, and would leave the file out.
+            raise BuildError(
+                f"{name} is a {kind} in {who}, and a directory with something in it in {self._directories[name]}",
+                hint="one of the two has to go, or to move",
+            )
+        self._directories.pop(name, None)
+        if name in self._shared or (kind in ("char", "block") and name in self._others):
+            # The kernel writes a file that comes again over the old one, which other names may share, and leaves a
+            # device as it is. What is of another kind, such as a link, is removed first.
+            between.append(Member(name, "symlink", linkname="replaced", mtime=_MADE_UP_MTIME))
+            self._shared.discard(name)
+        self._others[name] = (who, kind)
+        self._targets.pop(name, None)
+        self._occupied.add(name.rpartition("/")[0])
 
     def _ensure(self, name: str, who: str, between: list[Member]) -> None:
         """Have the directory ``name``, made up if nobody has brought it so far, and what it is in."""

@@ -238,7 +238,7 @@ def _parameters(level: int, size: int) -> zstandard.ZstdCompressionParameters:
     if size <= 256 << 10:
         return zstandard.ZstdCompressionParameters.from_level(level, source_size=size, write_checksum=True)
     # Tables smaller than zstd's own choice, for memory's sake: that costs one per cent at most (docs/formats.md).
-    chain, table = (22, 20) if level >= 16 else (21, 21)
+    chain, table = (22, 20) if level >= 16 else (22, 22)
     return zstandard.ZstdCompressionParameters.from_level(
         level,
         source_size=size,
