@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -47,9 +47,11 @@ def builds() -> list[Build]:
 
 
 def remember(build: Build) -> None:
-    """Put a build first; an older one with the same outputs gives way."""
-    others = [each for each in builds() if not set(each.outputs) & set(build.outputs)]
-    if [build, *others] == builds():
+    """Put a build first. Older ones keep the outputs that it has not written anew, and are forgotten without any."""
+    known = builds()
+    kept = [replace(each, outputs=tuple(o for o in each.outputs if o not in build.outputs)) for each in known]
+    others = [each for each in kept if each.outputs]
+    if [build, *others] == known:
         return
     with replacing(_path(), 0o600) as stream:
         stream.write(json.dumps([asdict(each) for each in [build, *others][:KEPT]], indent=1).encode())

@@ -62,14 +62,16 @@ def _add_target_options(parser: argparse.ArgumentParser) -> None:
 
 
 def target_of(machine: Machine, identities: Sequence[Path]) -> Target:
-    """How to reach one of our machines: its recorded host key, and the key of the profile it was built from."""
+    """How to reach one of our machines: its recorded host key, and the keys made for profiles, its own one first."""
     from thanos_tui.builds import built_as
     from thanos_tui.console import Target
+    from thanos_tui.options import profile_keys
 
     build = built_as(Path(machine.image))
-    own = [Path(build.identity)] if build and build.identity and Path(build.identity).exists() else []
+    # An image that was moved is no longer known by its path: then any of them may be its key.
+    made = sorted(profile_keys(), key=lambda path: build is None or str(path) != build.identity)
     return Target(
-        "127.0.0.1", machine.ssh_port, machine.record.host_key, identities=(*identities, *own), name=machine.name
+        "127.0.0.1", machine.ssh_port, machine.record.host_key, identities=(*identities, *made), name=machine.name
     )
 
 

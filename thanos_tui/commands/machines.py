@@ -115,7 +115,7 @@ def _which(image: str | None) -> tuple[Boot, Build | None]:
 
     known = builds()
     if image is not None and not image.endswith(".thanos"):
-        boot = boot_of(Path(image))
+        boot = boot_of(Path(image).absolute())
         return boot, built_as(boot.files[0], known)
     profile = str(Path(image).absolute()) if image else None
     for build in known:

@@ -15,6 +15,7 @@ from thanos_tui.options.render import (
     make_profile_key,
     plain_name,
     profile_key,
+    profile_keys,
     render,
     settings,
 )
@@ -52,6 +53,7 @@ __all__ = [
     "make_profile_key",
     "plain_name",
     "profile_key",
+    "profile_keys",
     "read_catalogue",
     "render",
     "resolve",

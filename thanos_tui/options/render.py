@@ -71,6 +71,11 @@ def profile_key(profile_name: str) -> Path:
     return files.data_dir() / "keys" / plain_name(profile_name) / "id_ed25519"
 
 
+def profile_keys() -> list[Path]:
+    """The private keys of all profiles that have one, by the profiles' names."""
+    return sorted((files.data_dir() / "keys").glob("*/id_ed25519"))
+
+
 def make_profile_key(profile_name: str) -> Path:
     """Make the profile's key pair unless it is there, and say where the private key is."""
     path = profile_key(profile_name)
