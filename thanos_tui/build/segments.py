@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 # Raise it when the bytes of a segment change for the same part: segments made before then no longer count.
 _LAYOUT = 1
 LEVEL = 12
-"""How hard to compress, as zstd counts. Measured in docs/formats.md: 19 takes ten times as long for a tenth less."""
+"""How hard to compress, as zstd counts. Measured in docs/formats.md: 19 takes nine times as long for a ninth less."""
 LEVELS = range(1, 20)
 # The window is how far back a match may be. 64 MiB finds what Go programs of one component have in common (a quarter of
 # containerd, ctr and shim); the kernel takes up to 128 MiB, and needs as much memory as the window while unpacking.
