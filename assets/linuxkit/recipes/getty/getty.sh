@@ -23,8 +23,8 @@ serve() {
         password) getty "$2" "$1" "$3" ;;
         closed)
             while read -r _; do
-                echo "Nobody can log in on this console. Log in by SSH, port 1234, with your key;"
-                echo "or build an image with a console login (INSECURE=true, or /etc/getty.shadow)."
+                echo "Nobody can log in on this console. Log in by SSH, with your key; or build an image"
+                echo "that lets you in here: option getty.password (/etc/getty.shadow) or getty.insecure."
             done <"/dev/$1" >"/dev/$1"
             ;;
         esac
