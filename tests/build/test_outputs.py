@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import tarfile
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -362,14 +363,10 @@ def test_a_full_disk(build: Build, tmp_path: Path, format_: str, monkeypatch: py
 
 
 def test_a_directory_that_cannot_be_written(build: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    touch = Path.touch
+    def refuse(**_: Any) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
 
-    def refuse(path: Path, *_: Any) -> None:
-        if path.name.startswith(".thanos-tui"):
-            raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
-        touch(path)
-
-    monkeypatch.setattr(Path, "touch", refuse)
+    monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
     with pytest.raises(HostError, match=r"cannot write .*/out: Read-only file system") as caught:
         build("kernel+initrd")
     assert "read-only" in str(caught.value.hint)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import tempfile
 from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -76,13 +76,10 @@ def _check_writable(directory: Path) -> None:
     if not nearest.is_dir():
         raise InputError(f"{nearest} is not a directory")
     # Asking is not enough: root may write where a read-only file system does not let anybody.
-    probe = nearest / f".thanos-tui.{os.getpid()}.part"
     try:
-        probe.touch()
+        tempfile.TemporaryFile(dir=nearest).close()
     except OSError as error:
         raise unwritable(directory, error) from error
-    finally:
-        probe.unlink(missing_ok=True)
 
 
 def _mib(size: int) -> int:
