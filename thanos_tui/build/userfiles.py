@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import stat
 from collections.abc import Callable, Iterator
@@ -11,13 +10,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
-from thanos_tui import yaml12
 from thanos_tui.build import trees
 from thanos_tui.errors import BuildError, InputError
 from thanos_tui.images.reference import expand
-from thanos_tui.linuxkit import checks, schema
-from thanos_tui.linuxkit import config as language
+from thanos_tui.linuxkit import checks
 from thanos_tui.linuxkit.config import Config, File
+from thanos_tui.linuxkit.metadata import metadata
 from thanos_tui.tree import Member
 
 _CHUNK = 1 << 20
@@ -63,7 +61,7 @@ def members(config: Config, base: Path) -> Iterator[tuple[Member, str]]:
         else:
             content = (item.contents or "").encode("utf-8", "surrogatepass")
             if item.metadata:
-                content = _metadata(config, item.metadata)
+                content = metadata(config, "json" if item.metadata == "json" else "yaml", expand)
             made = trees.file(path, content)
             yield replace(common, size=made.size, open=made.open), hashlib.sha256(content).hexdigest()
 
@@ -113,30 +111,3 @@ def _measured(path: Path, item: File) -> tuple[int, str, Callable[[], BinaryIO]]
         return stream
 
     return before.st_size, digest.hexdigest(), reopened
-
-
-def _metadata(config: Config, form: str) -> bytes:
-    """The whole config as a document, with full image names (those of volumes stay as they are, as upstream does)."""
-
-    def full(section: tuple[language.Component, ...]) -> tuple[language.Component, ...]:
-        return tuple(replace(item, image=expand(item.image)) for item in section)
-
-    kernel = config.kernel
-    whole = replace(
-        config,
-        kernel=replace(kernel, image=expand(kernel.image)) if kernel.image else kernel,
-        init=tuple(map(expand, config.init)),
-        onboot=full(config.onboot),
-        onshutdown=full(config.onshutdown),
-        services=full(config.services),
-    )
-    document = schema.plain(whole)
-    # Two defaults that upstream writes out, for programs that rely on them.
-    document.setdefault("kernel", {"image": ""})
-    for section in ("onboot", "onshutdown", "services"):
-        for item in document.get(section, ()):
-            for interface in item.get("runtime", {}).get("interfaces", ()):
-                interface.setdefault("createInRoot", False)
-    if form == "yaml":
-        return yaml12.write(document).encode()
-    return json.dumps(document, indent=4, ensure_ascii=False).encode()
