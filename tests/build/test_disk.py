@@ -187,6 +187,16 @@ def test_a_missing_boot_record_names_its_package(monkeypatch: pytest.MonkeyPatch
     assert "syslinux-common" in str(caught.value.hint)
 
 
+def test_the_boot_record_beside_the_program_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = tmp_path / "lib" / "syslinux" / "mbr"
+    place.mkdir(parents=True)
+    (place / "mbr.bin").write_bytes(b"own")
+    monkeypatch.setattr(programs, "require", lambda _: tmp_path / "bin" / "syslinux")
+    assert disk.mbr_code() == b"own"
+    (place / "mbr.bin").write_bytes(b"x" * 441)  # would reach into the partition table
+    assert disk.mbr_code() != b"x" * 441
+
+
 def _formats() -> Any:
     from thanos_tui.build import formats
 
