@@ -205,8 +205,8 @@ def _line(system: Bootable) -> str:
 
 
 def _environment(time: int) -> Mapping[str, str]:
-    # syslinux calls mtools by name, which may not be where PATH leads. mtools' settings can come from its files and from
-    # the environment; none of them shall.
+    # syslinux calls mtools by name, which may not be where PATH leads. mtools' settings can come from its files and
+    # from the environment; none of them shall.
     return {
         "PATH": f"{os.environ.get('PATH', os.defpath)}:{programs.require('mcopy').parent}",
         "SOURCE_DATE_EPOCH": str(time),
