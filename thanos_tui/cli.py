@@ -8,9 +8,8 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
-from types import FrameType
 
-from thanos_tui import __version__
+from thanos_tui import __version__, interrupts
 from thanos_tui.commands import builds, console, machines, profiles
 from thanos_tui.errors import HostError, Interrupted, ThanosError
 from thanos_tui.events import Reporter
@@ -53,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     if arguments.command is not None and arguments.replay is not None:
         main_parser.error("--replay stands alone: leave out the command")
-    signal.signal(signal.SIGTERM, _stop)
+    interrupts.raise_on_signals()
     as_data = bool(getattr(arguments, "json", False))
     try:
         return _perform(arguments, as_data)
@@ -96,14 +95,15 @@ def tell(error: ThanosError, as_data: bool) -> None:
     print(f"thanos-tui: {error}", file=sys.stderr)
 
 
-def _stop(_number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
-
-
 def entry() -> None:
     """The ``thanos-tui`` program."""
     # Output may hold characters that the locale cannot: better an escape than a traceback.
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        # Before the command has begun, or a second time while it ends.
+        tell(Interrupted(), as_data=False)
+        sys.exit(Interrupted.exit_code)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import glob
 import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -66,7 +67,7 @@ def replacing_by_name(path: Path, mode: int = 0o644) -> Iterator[Path]:
     temporary: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _remove_left_over(path)
+        remove_left_over(path)
         descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.{os.getpid()}.", suffix=".part", dir=path.parent)
         temporary = Path(name)
         try:
@@ -86,8 +87,9 @@ def replacing_by_name(path: Path, mode: int = 0o644) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
-def _remove_left_over(path: Path) -> None:
-    """Remove temporary neighbours of ``path`` whose writer was killed: its process is gone, and so is an hour.
+def remove_left_over(path: Path) -> None:
+    """Remove temporary neighbours of ``path`` (``.NAME.PID.….part``) whose writer was killed: its process is gone, and
+    so is an hour.
 
     The hour is for a directory that two machines or containers share: they do not see each other's processes.
     """
@@ -107,6 +109,21 @@ def require_space(path: Path, size: int, what: str) -> None:
             f"{what} will take {-(-size >> 20)} MiB, and {path} has {free >> 20} MiB free",
             hint="free some space on that disk, or choose another place",
         )
+
+
+def wait_for_lock(descriptor: int, how: int, check: Callable[[], None]) -> None:
+    """Take a lock on an open file (``fcntl.LOCK_SH`` or ``LOCK_EX``), waiting for others.
+
+    ``check`` is called meanwhile, and raises if the wait is to end.
+    """
+    while True:
+        try:
+            fcntl.flock(descriptor, how | fcntl.LOCK_NB)
+        except BlockingIOError:
+            check()
+            time.sleep(0.05)
+        else:
+            return
 
 
 def nearest_existing(path: Path) -> Path:

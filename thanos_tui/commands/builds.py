@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from thanos_tui.commands import machines
 from thanos_tui.errors import InputError
+from thanos_tui.interrupts import asking
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -84,23 +85,24 @@ def add(commands: Any) -> None:
 
 
 def _replay(arguments: argparse.Namespace, reporter: Reporter) -> int:
-    from thanos_tui.replay import Request, replay
-
-    request = Request(
-        profile=arguments.replay,
-        output=arguments.output,
-        settings=tuple(arguments.set),
-        formats=tuple(name for given in arguments.format for name in given.split(",")),
-        name=arguments.name,
-        generate_key=arguments.generate_key,
-        offline=arguments.offline,
-        update=arguments.update,
-    )
     boots = arguments.run or arguments.exec is not None
     if boots:
         # Said before the work, not after minutes of it.
         machines.check(arguments)
-    done = replay(request, reporter)
+    with asking(reporter):
+        from thanos_tui.replay import Request, replay
+
+        request = Request(
+            profile=arguments.replay,
+            output=arguments.output,
+            settings=tuple(arguments.set),
+            formats=tuple(name for given in arguments.format for name in given.split(",")),
+            name=arguments.name,
+            generate_key=arguments.generate_key,
+            offline=arguments.offline,
+            update=arguments.update,
+        )
+        done = replay(request, reporter)
     for line in done.changes:
         reporter.log(f"lock: {line}")
     if not arguments.json and not boots:
@@ -144,16 +146,18 @@ def _build(arguments: argparse.Namespace, reporter: Reporter) -> int:
         cpus=2,
         ssh_port=None,
     )
-    artefacts, _ = make(
-        config.read_files(arguments.files),
-        settings,
-        arguments.dir,
-        reporter,
-        lock=None,
-        offline=arguments.offline,
-        store=arguments.cache,
-        decompress_kernel=arguments.decompress_kernel,
-    )
+    read = config.read_files(arguments.files)
+    with asking(reporter):
+        artefacts, _ = make(
+            read,
+            settings,
+            arguments.dir,
+            reporter,
+            lock=None,
+            offline=arguments.offline,
+            store=arguments.cache,
+            decompress_kernel=arguments.decompress_kernel,
+        )
     if not arguments.json:
         _print_paths(artefacts)
     return 0

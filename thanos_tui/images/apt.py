@@ -30,7 +30,7 @@ from typing import Any, BinaryIO
 from thanos_tui import programs
 from thanos_tui.errors import BuildError, HostError, IntegrityError, ThanosError
 from thanos_tui.events import Reporter
-from thanos_tui.files import cache_dir, replacing
+from thanos_tui.files import cache_dir, replacing, wait_for_lock
 from thanos_tui.images import sources
 from thanos_tui.images.package import Origin, Package
 
@@ -110,7 +110,7 @@ class Apt:
         Raises HostError where the mirror cannot be reached, IntegrityError where what it sends is not signed or
         damaged.
         """
-        with self._locked(fcntl.LOCK_EX):
+        with self._locked(fcntl.LOCK_EX, reporter.check):
             updated = self._state().get("updated", 0)
             if offline:
                 if not updated:
@@ -205,16 +205,17 @@ class Apt:
 
     # Solving
 
-    def solve(self, names: Sequence[str]) -> list[Package]:
+    def solve(self, names: Sequence[str], check: Callable[[], None] = lambda: None) -> list[Package]:
         """The packages to be installed for ``names``, themselves included, sorted by name.
 
-        Recommended packages are not taken. Raises BuildError naming the package that is unknown or cannot be had.
+        Recommended packages are not taken. ``check`` raises if waiting for others is to end. Raises BuildError naming
+        the package that is unknown or cannot be had.
         """
         for name in names:
             if not _NAME.fullmatch(name):
                 raise BuildError(f"{name!r} is not a package name")
         asked = sorted(set(names))
-        with self._locked(fcntl.LOCK_SH):
+        with self._locked(fcntl.LOCK_SH, check):
             memory = self._memory(asked)
             try:
                 return [Package(**fields) for fields in json.loads(memory.read_bytes())]
@@ -337,10 +338,10 @@ class Apt:
         _write(self.directory / "state.json", json.dumps(state))
 
     @contextmanager
-    def _locked(self, how: int) -> Iterator[None]:
+    def _locked(self, how: int, check: Callable[[], None]) -> Iterator[None]:
         """Wait for others, where apt's own lock would fail: an update has to be alone, solvers share."""
         with (self.directory / "lock").open("w") as stream:
-            fcntl.flock(stream, how)
+            wait_for_lock(stream.fileno(), how, check)
             yield
 
 

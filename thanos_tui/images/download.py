@@ -14,7 +14,7 @@ from pathlib import Path
 
 from thanos_tui.errors import BuildError, HostError, IntegrityError
 from thanos_tui.events import Reporter, Step
-from thanos_tui.files import cache_dir, unwritable
+from thanos_tui.files import cache_dir, unwritable, wait_for_lock
 from thanos_tui.images.apt import Apt, together
 from thanos_tui.images.package import Package
 
@@ -47,7 +47,7 @@ def fetch(packages: Iterable[Package], apt: Apt, reporter: Reporter, *, offline:
         try:
             (directory / "partial").mkdir(parents=True, exist_ok=True)
             with (directory / "lock").open("w") as stream:
-                _wait(stream.fileno(), reporter)
+                wait_for_lock(stream.fileno(), fcntl.LOCK_EX, reporter.check)
                 # Another process may have brought some of them while this one waited.
                 missing = [package for package in missing if not _verified(package)]
                 if missing:
@@ -71,19 +71,6 @@ def _verified(package: Package) -> bool:
 def _sha256(path: Path) -> str:
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def _wait(descriptor: int, reporter: Reporter) -> None:
-    import time
-
-    while True:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            reporter.check()
-            time.sleep(0.1)
-        else:
-            return
 
 
 def _partial(package: Package) -> Path:

@@ -207,7 +207,7 @@ class _Maker:
                 return _Job(item, selection, item.pinned.family, item.pinned.packages, self.arch)
         self.refresh()
         selection = recipe.select(item.features, self.apt.family, self.debian_arch)
-        packages = tuple(self.apt.solve(selection.requested)) if selection.requested else ()
+        packages = tuple(self.apt.solve(selection.requested, self.reporter.check)) if selection.requested else ()
         return _Job(item, selection, self.apt.family, packages, self.arch)
 
     def refresh(self) -> None:

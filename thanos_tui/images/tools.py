@@ -56,7 +56,7 @@ def ensure(names: Iterable[str], reporter: Reporter, *, offline: bool = False) -
     apt = Apt(arch, installed=True)
     apt.refresh(reporter, offline=offline)
     asked = [*wanted, *(name for package in wanted for name in _COMPANIONS.get(package, ()))]
-    packages = apt.solve(asked)
+    packages = apt.solve(asked, reporter.check)
     if any(package.name in ("libc6", "libc6-i386") for package in packages):
         # A C library works with the dynamic linker of its own version only.
         raise HostError(
