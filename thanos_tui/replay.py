@@ -118,36 +118,46 @@ def make(
     from thanos_tui.images import lock as locks
     from thanos_tui.images import provide, tools
     from thanos_tui.images.package import Origin
-    from thanos_tui.images.store import Store
+    from thanos_tui.images.store import Damaged, Store
 
     needed = [program for name in settings.formats for program in formats.get(name).needs]
     tools.ensure(needed, reporter, offline=offline)
     kept = Store(store or cache_dir() / "store")
     before = locks.load(lock) if lock else None
     origin = Origin(settings.mirrors, settings.suite, settings.keyring)
-    _, used = provide.provide(
-        config.images(),
-        settings.architecture,
-        kept,
-        before,
-        reporter,
-        offline=offline,
-        update=update,
-        origin=origin,
-    )
+
+    def attempt() -> tuple[Sequence[Artefact], locks.Lock]:
+        _, used = provide.provide(
+            config.images(),
+            settings.architecture,
+            kept,
+            before,
+            reporter,
+            offline=offline,
+            update=update,
+            origin=origin,
+        )
+        parts = rootfs.parts(config, kept, settings.architecture, decompress_kernel=decompress_kernel)
+        artefacts = outputs.build(
+            parts,
+            settings.formats,
+            output,
+            settings.name,
+            arch=settings.architecture,
+            reporter=reporter,
+            size_mib=settings.size_mib or None,
+            memory_mib=settings.memory_mib,
+        )
+        return artefacts, used
+
+    try:
+        artefacts, used = attempt()
+    except Damaged as damaged:
+        reporter.log(f"{damaged.message}: its image is made again", "warning")
+        artefacts, used = attempt()
     if before and not update:
         # What this build does not use stays pinned: a component switched off for once must come back as it was.
         used = locks.Lock({**before.images, **used.images})
-    parts = rootfs.parts(config, kept, settings.architecture, decompress_kernel=decompress_kernel)
-    artefacts = outputs.build(
-        parts,
-        settings.formats,
-        output,
-        settings.name,
-        arch=settings.architecture,
-        reporter=reporter,
-        size_mib=settings.size_mib or None,
-    )
     # Only a build that worked is worth repeating.
     if lock:
         try:

@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from thanos_tui.errors import BuildError, HostError, InputError, IntegrityError
-from thanos_tui.files import replacing, unwritable
+from thanos_tui.files import remove_left_over, replacing, unwritable
 from thanos_tui.images import reference as references
 
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
@@ -75,6 +75,10 @@ class Image:
     arch: str
     config: Mapping[str, Any]
     layers: tuple[Descriptor, ...]
+
+
+class Damaged(IntegrityError):
+    """A blob was not what its name says; it is gone now, so that its image counts as missing."""
 
 
 # Record locks belong to a process, not to a thread, and closing any descriptor of the file gives them up: within this
@@ -220,7 +224,8 @@ class Store:
         digest = hashlib.sha256()
         size = 0
         with _writing(self.path):
-            number, temporary = tempfile.mkstemp(prefix=".blob.", suffix=".part", dir=self.path)
+            remove_left_over(self.path / "blob")
+            number, temporary = tempfile.mkstemp(prefix=f".blob.{os.getpid()}.", suffix=".part", dir=self.path)
         try:
             with os.fdopen(number, "wb") as stream:
                 for chunk in chunks:
@@ -467,7 +472,7 @@ class _Verified(io.RawIOBase):
         elif len(buffer) and f"sha256:{self._hash.hexdigest()}" != self._digest:
             with contextlib.suppress(OSError):
                 self._path.unlink()
-            raise IntegrityError(
+            raise Damaged(
                 f"the blob {self._path} is damaged: its content does not have the hash in its name",
                 hint="the damaged copy was removed; build again to make or fetch the image anew",
             )
