@@ -87,15 +87,26 @@ class Step:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def advance(self, amount: int) -> None:
-        """Report ``amount`` more units done. Raises Interrupted once the work is cancelled."""
+        """Report ``amount`` more units done. Raises Interrupted once the work is cancelled.
+
+        Totals are estimates now and then: what goes beyond is not shown.
+        """
         self.reporter.check()
         with self._lock:
-            self.done += amount
+            self.done += amount if self.total is None else max(0, min(amount, self.total - self.done))
             now = time.monotonic()
             # Ten updates a second are as many as an eye wants; the last one always goes out.
             if now - self._shown < 0.1 and self.done != self.total:
                 return
             self._shown = now
+        self.reporter.report(Progress(self.path, self.done, self.total))
+
+    def complete(self) -> None:
+        """Report that all of it is done, if any of it was reported: a bar that ends well ends at its end."""
+        with self._lock:
+            if self.total is None or self.done in (0, self.total):
+                return
+            self.done = self.total
         self.reporter.report(Progress(self.path, self.done, self.total))
 
     def log(self, text: str, level: Level = "info") -> None:
@@ -121,6 +132,11 @@ class Reporter:
         """Ask every stage to stop at its next check."""
         self._cancelled.set()
 
+    @property
+    def cancelled(self) -> bool:
+        """Whether somebody asked the work to stop."""
+        return self._cancelled.is_set()
+
     def check(self) -> None:
         """Raise Interrupted if the work was cancelled; long loops call this."""
         if self._cancelled.is_set():
@@ -138,6 +154,7 @@ class Reporter:
         ok = False
         try:
             yield step
+            step.complete()
             ok = True
         finally:
             self.report(StepFinished(path, ok, time.monotonic() - started, step.note))

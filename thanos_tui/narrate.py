@@ -103,7 +103,14 @@ def bars(stream: TextIO) -> Iterator[Listener]:
     in_items = Bars(text, BarColumn(), MofNCompleteColumn(), console=console)
     open_ended = Bars(SpinnerColumn("line"), text, TimeElapsedColumn(), console=console)
 
-    with Live(Group(open_ended, in_items, in_bytes), console=console, transient=True, refresh_per_second=10) as live:
+    with Live(
+        Group(open_ended, in_items, in_bytes),
+        console=console,
+        transient=True,
+        refresh_per_second=10,
+        # On the terminal stdout has to go around the bars; in a file or a pipe it has to stay where it is.
+        redirect_stdout=sys.stdout.isatty(),
+    ) as live:
 
         def listen(event: Event) -> None:
             match event:
