@@ -6,7 +6,8 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -17,17 +18,22 @@ NTP_AHEAD = 7200.0  # seconds: how wrong the tests' time server is, so that its 
 
 @dataclass(frozen=True)
 class Road:
-    """A user of ``thanos-tui`` with state of their own; ``home`` is their home directory."""
+    """A user of ``thanos-tui`` with state of their own; ``home`` is their home directory.
+
+    cache: in place of the tests' own user's (``XDG_CACHE_HOME``). variables: more of the environment.
+    """
 
     home: Path
+    cache: Path | None = None
+    variables: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def environment(self) -> dict[str, str]:
-        cache = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-        ours = {"HOME": str(self.home), "XDG_CACHE_HOME": cache}
+        cache = self.cache or os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+        ours = {"HOME": str(self.home), "XDG_CACHE_HOME": str(cache)}
         for variable, place in (("XDG_STATE_HOME", "state"), ("XDG_DATA_HOME", "data")):
             ours[variable] = str(self.home / place)
-        return {**os.environ, **ours}
+        return {**os.environ, **ours, **self.variables}
 
     def run(
         self, *words: str | Path, check: bool = True, stdin: bytes | None = None, timeout: float = 900
