@@ -147,6 +147,7 @@ def make(
             reporter=reporter,
             size_mib=settings.size_mib or None,
             memory_mib=settings.memory_mib,
+            level=settings.compression,
         )
         return artefacts, used
 

@@ -128,6 +128,7 @@ def _what_next(done: Replayed, reporter: Reporter) -> None:
 
 def _build(arguments: argparse.Namespace, reporter: Reporter) -> int:
     """Build any LinuxKit YAML, with `linuxkit build`'s own options; no Docker is needed. Prints the outputs' paths."""
+    from thanos_tui.build.segments import LEVEL
     from thanos_tui.linuxkit import config
     from thanos_tui.options import BuildSettings
     from thanos_tui.options.resolve import machine_architecture
@@ -138,6 +139,7 @@ def _build(arguments: argparse.Namespace, reporter: Reporter) -> int:
         formats=tuple(names),
         name=arguments.name or _name_of(arguments.files[-1]),
         size_mib=_mebibytes(arguments.size),
+        compression=LEVEL,
         architecture=arguments.arch or machine_architecture(),
         mirrors=(),
         suite="",

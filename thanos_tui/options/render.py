@@ -27,7 +27,7 @@ class BuildSettings:
     """What a build and the machine that runs its result need to know beside the config.
 
     formats: names of output formats. name: what the output files' names begin with.
-    size_mib: size of disk images; 0 leaves it to the format. architecture: amd64 or arm64.
+    size_mib: size of disk images; 0 leaves it to the format. compression: zstd's level. architecture: amd64 or arm64.
     mirrors, suite, keyring: of the Debian archives (``images.apt.Origin``); empty for what apt on this machine has.
     memory_mib, cpus: of the machine. ssh_port: where its SSH server listens; None where it has none.
     """
@@ -35,6 +35,7 @@ class BuildSettings:
     formats: tuple[str, ...]
     name: str
     size_mib: int
+    compression: int
     architecture: str
     mirrors: tuple[str, ...]
     suite: str
