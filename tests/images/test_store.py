@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -281,3 +282,19 @@ def test_pruning_keeps_what_is_wanted_and_what_it_needs(store: Store, add_image:
     assert list(store.references()) == ["docker.io/library/kept:1"]
     assert not blob(store, dropped.layers[1].digest).exists()
     assert not (store.path / ".blob.x.part").exists()
+
+
+def test_blobs_of_killed_processes_are_swept_up(store: Store, add_image: AddImage, a_file: AFile) -> None:
+    add_image("localhost/first:1", [a_file("a", b"a")])
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    left = {
+        "old, and its process is gone": (store.path / f".blob.{gone.pid}.a.part", 7200),
+        "its process is gone": (store.path / f".blob.{gone.pid}.b.part", 0),
+        "old": (store.path / f".blob.{os.getpid()}.c.part", 7200),
+    }
+    for path, age in left.values():
+        path.write_bytes(b"left behind")
+        os.utime(path, (0, time.time() - age))
+    add_image("localhost/second:1", [a_file("b", b"b")])
+    assert [why for why, (path, _) in left.items() if path.exists()] == ["its process is gone", "old"]

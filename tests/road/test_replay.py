@@ -148,7 +148,7 @@ def _under_way(step: str) -> Callable[[Event], bool]:
 MOMENTS = {
     "indices": (_started("images/indices"), ["--update"]),
     "packages": (_started("images/packages"), []),
-    "images": (_started("images/sshd"), []),
+    "images": (_under_way("images/sshd"), []),
     "segments": (_under_way("segments"), []),
     "initrd": (_under_way("output/kernel+initrd"), []),
     "tar": (_under_way("output/tar"), []),
@@ -636,6 +636,13 @@ def test_outputs_have_the_name_that_was_asked_for(built: Built, someone: Callabl
     assert len(renamed) == 5
     assert renamed.items() <= built.outputs.items()
     assert "a/b" in user.fails(2, "--name", "a/b")
+
+
+def test_a_machine_with_too_little_memory_is_warned_of(someone: Callable[..., Someone]) -> None:
+    user = someone()
+    assert b"warning: " not in user.replay().stderr
+    said = user.replay("--set", "machine.memory=256").stderr.decode()
+    assert re.search(r"^warning: a machine with 256 MiB of memory will probably not boot this", said, re.MULTILINE)
 
 
 # LinuxKit YAML
