@@ -103,7 +103,10 @@ def _replay(arguments: argparse.Namespace, reporter: Reporter) -> int:
             update=arguments.update,
         )
         done = replay(request, reporter)
-    for line in done.changes:
+    if done.changes and not arguments.update:
+        # Options that are new in this build brought them; all of it is in the file, for `git diff`.
+        reporter.log(f"lock: {len(done.changes)} changes")
+    for line in done.changes if arguments.update else ():
         reporter.log(f"lock: {line}")
     if not arguments.json and not boots:
         _print_paths(done.artefacts)
