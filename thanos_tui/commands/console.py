@@ -89,19 +89,17 @@ def reach(name: str | None, arguments: argparse.Namespace, reporter: Reporter) -
 def reach_ours(machine: Machine, timeout: float, reporter: Reporter, identities: Sequence[Path] = ()) -> Target:
     """How to reach one of our machines, once its sshd answers.
 
-    Raises ConsoleError if that takes longer than ``timeout`` seconds, MachineError, with the last serial lines, if the
-    machine dies.
+    Raises ConsoleError if that takes longer than ``timeout`` seconds; MachineError, with the last serial lines, as soon
+    as it is plain that the machine never will.
     """
     from thanos_tui import console, vm
-    from thanos_tui.errors import MachineError
+
+    def alive() -> bool:
+        vm.check_up(machine)
+        return True
 
     target = target_of(machine, identities)
-    try:
-        console.wait_ready(target, timeout, reporter, alive=lambda: vm.find(machine.name).alive)
-    except MachineError as error:
-        said = "\n  ".join(vm.last_lines(machine, 10))
-        error.hint = f"its last lines were:\n  {said}" if said else error.hint
-        raise
+    console.wait_ready(target, timeout, reporter, alive)
     return target
 
 

@@ -5,7 +5,7 @@ from thanos_tui.vm.ports import Forward, parse_forward
 from thanos_tui.vm.qemu import Boot, Settings, boot_of
 from thanos_tui.vm.registry import Machine, find, machines, remove
 from thanos_tui.vm.screen import screenshot
-from thanos_tui.vm.serial import last_lines, logs, open_serial, serial_position, wait_for_serial
+from thanos_tui.vm.serial import check_up, last_lines, logs, open_serial, serial_position, wait_for_serial
 
 __all__ = [
     "Boot",
@@ -15,6 +15,7 @@ __all__ = [
     "Stopped",
     "attached",
     "boot_of",
+    "check_up",
     "find",
     "last_lines",
     "logs",

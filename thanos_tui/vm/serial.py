@@ -19,14 +19,15 @@ _LAST = 20  # lines that an error shows
 
 # Terminal escapes and control characters: a guest's output must not act on the user's terminal.
 _CONTROL = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b[ -/]*[0-~]|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-_PANIC = re.compile(r"Kernel panic - not syncing: ?(.*)")
+_PANIC = re.compile(r"Kernel panic - not syncing: ?(.*?)(?: ]---)?$")
+_INCOMPLETE = "Initramfs unpacking failed"
 # Signs in the kernel's output, and what to do about them; the first that fits counts.
 _SIGNS = (
     (
         r"failed: write error|initramfs \(write error\)|initrd too large|[Oo]ut of memory|deadlocked on memory",
         "the machine has too little memory for this image: give it more (--memory)",
     ),
-    (r"Initramfs unpacking failed|junk (with)?in compressed archive", "the initrd is damaged: build it again"),
+    (rf"{_INCOMPLETE}|junk (with)?in compressed archive", "the initrd is damaged: build it again"),
     (r"Unable to mount root fs|No working init found", "the initrd is missing or incomplete: build it again"),
 )
 
@@ -134,6 +135,25 @@ def wait_for_serial(
                 )
             reporter.check()
             time.sleep(_POLL)
+
+
+def check_up(machine: Machine) -> None:
+    """Raises MachineError, showing the last lines and what they hint at, for a machine that will never answer: it has
+    ended, its kernel has panicked and stays so, or its root filesystem has not been unpacked to the end.
+    """
+    ended = ending(machine.directory)
+    try:
+        said = (machine.directory / SERIAL_LOG).read_bytes()
+    except FileNotFoundError:
+        said = b""
+    # A kernel that starts again after a panic has more to say.
+    panic = _PANIC.search(clean(said.rstrip().rpartition(b"\n")[2]))
+    if ended:
+        raise _failure(machine, f"machine {machine.name} does not run: {ended[1]}")
+    if panic:
+        raise _failure(machine, f"the kernel of {machine.name} panicked: {panic[1] or 'no reason given'}")
+    if _INCOMPLETE.encode() in said:
+        raise _failure(machine, f"machine {machine.name} lacks a part of its root filesystem")
 
 
 def open_serial(machine: Machine, timeout: float = 5.0) -> socket.socket:
