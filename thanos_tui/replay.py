@@ -127,7 +127,7 @@ def make(
     origin = Origin(settings.mirrors, settings.suite, settings.keyring)
 
     def attempt() -> tuple[Sequence[Artefact], locks.Lock]:
-        _, used = provide.provide(
+        images, used = provide.provide(
             config.images(),
             settings.architecture,
             kept,
@@ -137,7 +137,7 @@ def make(
             update=update,
             origin=origin,
         )
-        parts = rootfs.parts(config, kept, settings.architecture, decompress_kernel=decompress_kernel)
+        parts = rootfs.parts(config, kept, settings.architecture, images=images, decompress_kernel=decompress_kernel)
         artefacts = outputs.build(
             parts,
             settings.formats,

@@ -135,6 +135,18 @@ def test_a_read_only_container_has_its_image_in_place(parts: Parts) -> None:
     assert tree["containers/services/two/rootfs"].kind == "dir"
 
 
+def test_given_images_count_whatever_their_names_mean_by_now(parts: Parts, add_image: AddImage, a_file: AFile) -> None:
+    # Another build with another lock may give the name to its own image at any time.
+    first = add_image("app:1", [a_file("version", b"first")])
+    before = parts("services: [{name: app, image: 'app:1'}]")
+    add_image("app:1", [a_file("version", b"second")])
+    given = parts("services: [{name: app, image: 'app:1'}]", images={"app:1": first})
+    assert keys(given) == keys(before)
+    assert text(unpacked(given), "containers/services/app/lower/version") == "first"
+    found = parts("services: [{name: app, image: 'app:1'}]")
+    assert text(unpacked(found), "containers/services/app/lower/version") == "second"
+
+
 def test_hard_links_keep_to_their_container(parts: Parts, add_image: AddImage, a_file: AFile) -> None:
     add_image("tool", [a_file("a", b"x"), Member("b", "hardlink", linkname="a")])
     tree = unpacked(parts("services: [{name: app, image: tool}]"))

@@ -304,7 +304,7 @@ def test_spoilt_segments_are_made_again(built: Built, someone: Callable[..., Som
 def test_a_spoilt_image_is_made_again(built: Built, someone: Callable[..., Someone], form: str) -> None:
     user = someone()
     if form == "kernel+initrd":
-        user.cache.forget_segments(6 << 20)
+        user.cache.forget_segments(12 << 20)
     layer = user.cache.layer("sshd")
     replays.damage(layer)
     said = user.replay("--format", form, "--offline").stderr.decode()

@@ -58,18 +58,21 @@ def parts(
     store: Store,
     arch: str,
     *,
+    images: Mapping[str, Image] | None = None,
     decompress_kernel: bool = False,
     base: Path = Path(),
     surveys: Path | None = None,
 ) -> tuple[Part, ...]:
     """The parts of a checked config for ``arch`` (Go's name), in order.
 
+    images: what the config's references stand for; others are looked up in the store, where a name may have come to
+    mean another image since somebody last looked.
     base: the directory that relative ``source`` paths of files start from. surveys: where what was found in an image
     is kept (``cache_dir()/surveys``); an image is opened here only when it is new.
     Raises BuildError for an image that is not in the store or cannot be used, InputError for what the config gets
     wrong about one. Some errors show only when the members are read: ``kernel.tar`` missing, a damaged layer.
     """
-    made = _Parts(config, store, arch, surveys or cache_dir() / "surveys")
+    made = _Parts(config, store, arch, images or {}, surveys or cache_dir() / "surveys")
     return tuple(
         chain(
             made.kernel(decompress_kernel),
@@ -84,7 +87,7 @@ def parts(
 class _Parts:
     """What the sections need of each other while their parts are put together."""
 
-    def __init__(self, config: Config, store: Store, arch: str, surveys: Path) -> None:
+    def __init__(self, config: Config, store: Store, arch: str, images: Mapping[str, Image], surveys: Path) -> None:
         self._config = config
         self._store = store
         self._arch = arch
@@ -93,7 +96,7 @@ class _Parts:
         self._volumes = {volume.name: volume for volume in config.volumes}
         # Containers with one image share the tree of the first: where it is, by the image's name.
         self._trees: dict[str, str] = {}
-        self._images: dict[str, Image] = {}
+        self._images = dict(images)
         self._inits = [self._image(name, config.where_init(number)) for number, name in enumerate(config.init)]
         self._links = self._root_links()
 
