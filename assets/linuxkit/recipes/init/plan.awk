@@ -83,9 +83,14 @@ function next_token(    found) {
 }
 
 function expect(wanted) {
-    if (token != wanted && problem == "")
-        problem = token == "" ? "it ends too early" : "\"" wanted "\" expected, not " token
+    if (token != wanted)
+        unexpected(wanted)
     token = next_token()
+}
+
+function unexpected(wanted) {
+    if (problem == "")
+        problem = token == "" ? "it ends too early" : wanted " expected, not " token
 }
 
 # Leaves the token after the value in `token`.
@@ -95,7 +100,7 @@ function read_value(path,    key, i) {
         token = next_token()
         while (token != "}" && problem == "") {
             if (token !~ /^"/)
-                problem = "a key expected, not " token
+                unexpected("a key")
             key = path "/" unescaped(token)
             token = next_token()
             expect(":")
@@ -116,8 +121,8 @@ function read_value(path,    key, i) {
     } else if (token ~ /^["tfn0-9-]/) {
         at[path] = token ~ /^"/ ? unescaped(token) : token == "null" ? "" : token
         token = next_token()
-    } else if (problem == "")
-        problem = token == "" ? "it ends too early" : "a value expected, not " token
+    } else
+        unexpected("a value")
 }
 
 function unescaped(literal,    rest, result, letter) {

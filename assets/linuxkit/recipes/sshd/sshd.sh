@@ -7,6 +7,7 @@ GIVEN=/sys/firmware/qemu_fw_cfg/by_name/opt/thanos-tui/ssh_host_ed25519_key/raw
 
 umask 077
 mkdir -p /run/sshd
+[ -e /var/log/lastlog ] || : >/var/log/lastlog # sshd complains to every visitor where it is missing
 chmod 0755 /run/sshd # sshd refuses one that others may write to
 if [ -r "$GIVEN" ]; then
     cat "$GIVEN" >"$KEY"
