@@ -103,33 +103,40 @@ def bars(stream: TextIO) -> Iterator[Listener]:
     in_items = Bars(text, BarColumn(), MofNCompleteColumn(), console=console)
     open_ended = Bars(SpinnerColumn("line"), text, TimeElapsedColumn(), console=console)
 
-    with Live(
+    live = Live(
         Group(open_ended, in_items, in_bytes),
         console=console,
         transient=True,
         refresh_per_second=10,
         # On the terminal stdout has to go around the bars; in a file or a pipe it has to stay where it is.
         redirect_stdout=sys.stdout.isatty(),
-    ) as live:
+    )
 
-        def listen(event: Event) -> None:
-            match event:
-                case StepStarted(step=step, title=title, total=total, unit=unit):
-                    shown = open_ended if total is None else in_bytes if unit == "bytes" else in_items
-                    tasks[step] = (shown, shown.add_task(title, total=total))
-                case Progress(step=step, done=done, total=total) if step in tasks:
-                    shown, task = tasks[step]
-                    shown.update(task, completed=done, total=total)
-                case StepFinished(step=step) if step in tasks:
-                    shown, task = tasks.pop(step)
-                    shown.remove_task(task)
-                case _:
-                    pass
-            line = sentence(event, titles)
-            if line is not None:
-                live.console.print(line, markup=False, soft_wrap=True)
+    def listen(event: Event) -> None:
+        match event:
+            case StepStarted(step=step, title=title, total=total, unit=unit):
+                shown = open_ended if total is None else in_bytes if unit == "bytes" else in_items
+                tasks[step] = (shown, shown.add_task(title, total=total))
+                live.start()
+            case Progress(step=step, done=done, total=total) if step in tasks:
+                shown, task = tasks[step]
+                shown.update(task, completed=done, total=total)
+            case StepFinished(step=step) if step in tasks:
+                shown, task = tasks.pop(step)
+                shown.remove_task(task)
+                if not tasks:
+                    # Between steps the terminal is free, for a console above all: bars that repaint would wipe it.
+                    live.stop()
+            case _:
+                pass
+        line = sentence(event, titles)
+        if line is not None:
+            console.print(line, markup=False, soft_wrap=True)
 
+    try:
         yield listen
+    finally:
+        live.stop()
 
 
 @contextmanager

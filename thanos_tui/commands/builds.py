@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -115,6 +116,8 @@ def _replay(arguments: argparse.Namespace, reporter: Reporter) -> int:
 
 
 def _print_paths(artefacts: Sequence[Artefact]) -> None:
+    if sys.stdout.isatty() and sys.stderr.isatty():
+        return  # the narration on the same terminal has just named them
     for artefact in artefacts:
         print(artefact.path, flush=True)
 
