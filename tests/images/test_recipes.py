@@ -382,6 +382,7 @@ def test_busybox_applets(write: Write, tree: Any) -> None:
     assert {f"usr/bin/{name}" for name in APPLETS} <= set(every)
     assert every["usr/bin/tool"] == "file", "a program wins over the applet of its name"
     assert "busybox-static" in select(write("busybox: all\n")).requested
+    assert "busybox" in select(write("busybox: all\nprograms: [/bin/tool]\n")).requested
     with pytest.raises(BuildError, match="applet 'gone'"):
         compose.compose(select(write("busybox: [gone]\n")), tree(entries), "amd64")
 

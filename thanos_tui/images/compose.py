@@ -119,7 +119,8 @@ class _Image:
                     self.take_closure(name, text)
 
     def take_busybox(self) -> None:
-        name = self.take(_BUSYBOX, "the package busybox-static has no /bin/busybox", literal=True)
+        name = self.take(_BUSYBOX, f"the package of busybox has no {_BUSYBOX}", literal=True)
+        self.take_closure(name, _BUSYBOX)
         member = self.tree.get(name)
         known = applets(member) if member is not None else []
         wanted = list(self.selection.busybox)

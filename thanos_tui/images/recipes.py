@@ -147,7 +147,9 @@ class Selection:
     @property
     def requested(self) -> tuple[str, ...]:
         """The packages the solver is asked for, sorted."""
-        return tuple(sorted({*self.packages, *(["busybox-static"] if self.busybox else [])}))
+        # Where there is a C library anyway, the busybox that uses it is a third of the static one's size.
+        busybox = "busybox" if self.programs or self.libraries else "busybox-static"
+        return tuple(sorted({*self.packages, *([busybox] if self.busybox else [])}))
 
 
 def split(reference: str) -> tuple[str, tuple[str, ...]] | None:
