@@ -13,6 +13,7 @@ import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from thanos_tui.events import Artefact, Event, Listener, LogLine, Progress, StepFinished, StepStarted
@@ -28,6 +29,14 @@ def size(count: float) -> str:
             return f"{count:.0f} {unit}" if unit == "bytes" else f"{count:.1f} {unit}"
         count /= 1000
     raise AssertionError
+
+
+def short(path: str | Path) -> str:
+    """A path as people would type it here: relative to the working directory, or with ``~`` for their home."""
+    for base, prefix in ((Path.cwd(), ""), (Path.home(), "~/")):
+        if Path(path).is_relative_to(base):
+            return f"{prefix}{Path(path).relative_to(base)}"
+    return str(path)
 
 
 def as_json(event: Event) -> str:
@@ -60,7 +69,7 @@ def sentence(event: Event, titles: dict[str, str]) -> str | None:
         case LogLine(text=text, level=level) if level != "debug":
             return text if level == "info" else f"{level}: {text}"
         case Artefact(path=path, size=count, sha256=digest):
-            return f"{path}  {size(count)}  sha256 {digest[:16]}…"
+            return f"{short(path)}  {size(count)}  sha256 {digest[:16]}…"
         case _:
             pass
     return None

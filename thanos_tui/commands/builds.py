@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from thanos_tui.commands import machines
 from thanos_tui.errors import InputError
 from thanos_tui.interrupts import asking
+from thanos_tui.narrate import short
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -124,12 +125,11 @@ def _print_paths(artefacts: Sequence[Artefact]) -> None:
 
 def _what_next(done: Replayed, reporter: Reporter) -> None:
     if done.build.outputs:
-        shown = Path(done.build.outputs[0])
-        here = Path.cwd()
-        path = shown.relative_to(here) if shown.is_relative_to(here) else shown
-        reporter.log(f"next: thanos-tui run {path}        (boots it; thanos-tui console logs in)")
+        reporter.log(
+            f"next: thanos-tui run {short(done.build.outputs[0])}        (boots it; thanos-tui console logs in)"
+        )
     if done.build.identity:
-        reporter.log(f"the private key that logs in: {done.build.identity}")
+        reporter.log(f"the private key that logs in: {short(done.build.identity)}")
 
 
 def _build(arguments: argparse.Namespace, reporter: Reporter) -> int:
