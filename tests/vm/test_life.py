@@ -134,6 +134,28 @@ def test_following_can_be_interrupted(start: Start) -> None:
         list(lines)
 
 
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("Kernel panic - not syncing: Oops\n--[ end Kernel panic - not syncing: Oops ]---\n", r"panicked: Oops\n"),
+        ("Initramfs unpacking failed: write error\nWelcome\n", "lacks a part"),
+        # It starts again by itself.
+        ("Kernel panic - not syncing: Oops\nRebooting in 1 seconds..\nWelcome\n", None),
+    ],
+)
+def test_a_machine_that_never_will_answer_is_told_from_one_that_may(start: Start, text: str, told: str | None) -> None:
+    machine = start("deaf", text.replace("\n", "\r\n"))
+    until(lambda: list(vm.logs(machine))[-1:] == [text.splitlines()[-1]])
+    if told:
+        with pytest.raises(MachineError, match=told):
+            vm.check_up(machine)
+    else:
+        vm.check_up(machine)
+    vm.stop(machine, patience=0)
+    with pytest.raises(MachineError, match="does not run: it powered off"):
+        vm.check_up(machine)
+
+
 def test_the_serial_port_can_be_had_and_is_logged_all_the_same(start: Start) -> None:
     machine = start("deaf", "Welcome\n")
     vm.wait_for_serial(machine, "Welcome", 30, Reporter())
