@@ -1,5 +1,17 @@
-"""``python -m thanos_tui`` is ``thanos-tui``."""
+"""The ``thanos-tui`` program, also as ``python -m thanos_tui``."""
 
-from thanos_tui.cli import entry
+import signal
 
-entry()
+
+def main() -> None:
+    """Start the command line. Ctrl-C while it is still being loaded ends the program without a traceback."""
+    # Python's own handler would raise in the middle of an import; one that is ignored (nohup, &) stays ignored.
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    from thanos_tui.cli import entry
+
+    entry()
+
+
+if __name__ == "__main__":
+    main()
