@@ -35,6 +35,7 @@ SYSTEM = {
 }
 # What the tests use besides: foreign tools that read what we wrote, and servers for the machines to talk to.
 TESTING = {
+    "binutils": "reads programs' headers (readelf)",
     "dosfstools": "checks FAT file systems",
     "cpio": "reads initramfs archives back",
     "fdisk": "reads partition tables back",
@@ -42,6 +43,7 @@ TESTING = {
     "gnupg": "signs the tests' own package repository",
     "openssh-client": "a second SSH client",
     "openssh-server": "a second SSH server",
+    "shellcheck": "reads our shell scripts",
     "zstd": "reads segments back",
 }
 
