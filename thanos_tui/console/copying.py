@@ -101,7 +101,7 @@ def copy(
 async def _copy(
     target: Target, sources: Sequence[str], destination: str, recursive: bool, preserve: bool, reporter: Reporter
 ) -> None:
-    title = f"copying {printable(sources[0]) if len(sources) == 1 else f'{len(sources)} sources'}"
+    title = f"Copying {printable(sources[0]) if len(sources) == 1 else f'{len(sources)} sources'}"
     async with connect(target) as connection:
         with reporter.step("console/copy", title, unit="bytes") as step:
             work = asyncio.ensure_future(_transfer(target, connection, sources, destination, recursive, preserve, step))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 from thanos_tui.console.target import Target, printable
 from thanos_tui.errors import ConsoleError, MachineError
@@ -27,16 +28,24 @@ def wait_ready(target: Target, timeout: float, reporter: Reporter, alive: Callab
     Raises ConsoleError when time is up, MachineError when the machine died, Interrupted when the reporter is cancelled.
     """
     started = time.monotonic()
-    with reporter.step("console/ready", f"waiting for {target} to answer") as step:
+
+    def look(seconds: float) -> float:
+        """Check whether to go on, and say how long may be waited now."""
+        reporter.check()
+        if alive is not None and not alive():
+            raise MachineError(f"{target} stopped before it answered over SSH", hint=target.log_hint)
+        return min(seconds, timeout - (time.monotonic() - started))
+
+    # A machine that is up answers within moments: nothing to tell of.
+    with suppress(_NotYet, socket.gaierror):
+        _banner(target, 0.3, look)
+        return
+
+    with reporter.step("console/ready", f"Waiting for {target} to answer") as step:
 
         def pause(seconds: float) -> float:
-            """Check and report, and say how long may be waited now."""
-            reporter.check()
-            if alive is not None and not alive():
-                raise MachineError(f"{target} stopped before it answered over SSH", hint=target.log_hint)
-            waited = time.monotonic() - started
-            reporter.report(Progress(step.path, int(waited)))
-            return min(seconds, timeout - waited)
+            reporter.report(Progress(step.path, int(time.monotonic() - started)))
+            return look(seconds)
 
         _attempts(target, timeout, step, pause)
 
