@@ -107,7 +107,7 @@ def _replay(arguments: argparse.Namespace, reporter: Reporter) -> int:
         done = replay(request, reporter)
     if done.changes and not arguments.update:
         # Options that are new in this build brought them; all of it is in the file, for `git diff`.
-        reporter.log(f"lock: {len(done.changes)} changes")
+        reporter.log(f"new or changed entries in the lock: {len(done.changes)}")
     for line in done.changes if arguments.update else ():
         reporter.log(f"lock: {line}")
     if not arguments.json and not boots:
