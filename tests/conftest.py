@@ -1,11 +1,13 @@
-"""Small images for the tests of several rooms."""
+"""What the tests of several rooms share: small images, and the programs that this machine lacks."""
 
 from __future__ import annotations
 
 import gzip
 import hashlib
 import io
+import os
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,10 @@ from typing import Any
 import pytest
 import zstandard
 
-from thanos_tui import tarball
+from thanos_tui import programs, tarball
+from thanos_tui.errors import ThanosError
+from thanos_tui.events import Reporter
+from thanos_tui.images import tools
 from thanos_tui.images.store import LAYER, Image, Store
 from thanos_tui.tree import Member
 
@@ -24,6 +29,18 @@ PACKINGS: dict[str, Callable[[bytes], bytes]] = {
     "+zstd": lambda data: zstandard.compress(data),
     "+zstd, two frames": lambda data: zstandard.compress(data[:700]) + zstandard.compress(data[700:]),
 }
+
+
+@pytest.fixture(scope="session", autouse=True)
+def fetched_programs() -> None:
+    """Have QEMU and the like, in the user's cache where they are not installed, for tests in whatever home.
+
+    Without root they come from the distribution's packages, as in a build; where that fails, tests say what they lack.
+    """
+    with suppress(ThanosError):
+        tools.ensure(["mcopy", "mformat", "qemu-img", "qemu-system-x86_64", "syslinux"], Reporter())
+    for place in programs.tools_dir().glob("[!.]*/bin"):
+        os.environ["PATH"] += f":{place}"
 
 
 @pytest.fixture

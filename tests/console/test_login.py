@@ -36,6 +36,8 @@ def other(tmp_path: Path) -> Path:
 
 
 def locked_key(path: Path, passphrase: str, form: str) -> Path:
+    if not shutil.which("ssh-keygen"):
+        pytest.skip("ssh-keygen is not installed (apt-get install openssh-client)")
     subprocess.run(
         ["ssh-keygen", "-q", "-t", "ecdsa", "-m", form, "-N", passphrase, "-C", "locked", "-f", path], check=True
     )
