@@ -97,7 +97,7 @@ def test_the_host_key_was_known_before(road: Road, box: str) -> None:
 def test_another_host_key_is_refused(road: Road, box: str, tmp_path: Path) -> None:
     port = road.machine(box)["ssh_port"]
     wrong = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGx1cmUgbm90IGEga2V5IG9mIGFueSBtYWNoaW5lISEh"
-    key = next((road.home / "data/thanos-tui/keys").glob("*/id_ed25519"))
+    key = road.home / "data/thanos-tui/keys/box/id_ed25519"
     done = road.run("exec", "-i", key, "--host-key", wrong, f"127.0.0.1:{port}", "--", "true", check=False)
     assert done.returncode == 1
     assert b"Traceback" not in done.stderr
@@ -174,7 +174,7 @@ def test_openssh_gets_in_with_the_recorded_key(road: Road, box: str, tmp_path: P
     if not ssh.exists():
         pytest.skip("the program ssh (package openssh-client) is not installed")
     known = road.home / "state/thanos-tui/machines" / box / "known_hosts"
-    key = next((road.home / "data/thanos-tui/keys").glob("*/id_ed25519"))
+    key = road.home / "data/thanos-tui/keys/box/id_ed25519"
     words = [str(ssh), "-F", "none", "-o", f"UserKnownHostsFile={known}", "-o", "StrictHostKeyChecking=yes"]
     words += ["-o", "BatchMode=yes", "-i", str(key), "-p", str(road.machine(box)["ssh_port"]), "root@127.0.0.1"]
     done = subprocess.run([*words, "uname", "-s"], capture_output=True, text=True, timeout=120)

@@ -28,7 +28,7 @@ from thanos_tui.images.unpacked import Shelf, Tree, canonical
 from thanos_tui.tree import Member
 
 # Part of a directory's name: to be raised whenever the same packages are laid out differently.
-_FORMAT = 2
+_FORMAT = 3
 # What packages only recommend, but their programs here need.
 _COMPANIONS = {
     "syslinux": ["syslinux-common"],
@@ -143,7 +143,9 @@ def _starters(own: Sequence[Member], tree: Tree, root: Path, target: Path, arch:
     if libraries:
         value = shlex.quote(":".join(libraries))
         lines.append(f"export LD_LIBRARY_PATH={value}${{LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}}")
-    for directory in _present(root, target, [f"{directories[0]}/qemu"]):
+    # Modules come in a package of their own, which may be installed where this QEMU is not; they look beside themselves.
+    modules = f"{directories[0]}/qemu"
+    for directory in _present(root, target, [modules]) or [f"/{modules}"]:
         lines.append(f"export QEMU_MODULE_DIR={shlex.quote(directory)}")
     # Programs that start others of the same packages find them.
     lines.append(f'export PATH="$PATH":{shlex.quote(str(target / "bin"))}')
