@@ -362,8 +362,6 @@ def unpacked(files: Any, members: Sequence[Member], inode: Callable[..., Any]) -
         content = member.open().read() if member.open else member.linkname.encode()
         if not files.put(member.name, linked or inode(member.kind, member.mode, data=content)):
             return False
-        if linked and linked.kind == "file":
-            linked.mode = member.mode
     return True
 
 

@@ -139,7 +139,9 @@ def archive(tree: Iterable[Member], seen: Survey) -> Iterator[bytes]:
     are cut to seconds, and to what 32 bits hold. Raises BuildError where content is not as long as its member says.
     """
     owners = {name: first for first, names in seen.groups.items() for name in names}
-    numbers: dict[str, int] = {}
+    # Those that have the content of several names. Each of the names is written with their mode, owner and time: the
+    # kernel gives the file what comes last.
+    firsts: dict[str, tuple[int, Member]] = {}
     # Links to what is no file are written as what they link to.
     special: dict[str, Member] = {}
     # Small members are gathered: thousands of them, one compressor call each, would cost more than compressing does.
@@ -151,8 +153,8 @@ def archive(tree: Iterable[Member], seen: Survey) -> Iterator[bytes]:
             continue
         inode += 1
         if name in owners:
-            first = owners[name]
-            gathered += _header(name, member, numbers[first], 1 + len(seen.groups[first]), 0)
+            number, first = firsts[owners[name]]
+            gathered += _header(name, first, number, 1 + len(seen.groups[owners[name]]), 0)
             continue
         if member.kind == "hardlink":
             member = special[clean(member.linkname)]
@@ -160,7 +162,7 @@ def archive(tree: Iterable[Member], seen: Survey) -> Iterator[bytes]:
             special[name] = member
         links = 1 + len(seen.groups.get(name, ()))
         if links > 1:
-            numbers[name] = inode
+            firsts[name] = inode, member
         target = member.linkname if member.kind == "symlink" else ""
         gathered += _header(name, member, inode, links, _body_size(member, target))
         if target:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from thanos_tui.build.rootfs import Part
 
 # Raise it when the bytes of a segment change for the same part: segments made before then no longer count.
-_LAYOUT = 1
+_LAYOUT = 2
 LEVEL = 12
 """How hard to compress, as zstd counts. Measured in docs/formats.md: 19 takes nine times as long for a ninth less."""
 LEVELS = range(1, 20)

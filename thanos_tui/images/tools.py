@@ -143,7 +143,7 @@ def _starters(own: Sequence[Member], tree: Tree, root: Path, target: Path, arch:
     if libraries:
         value = shlex.quote(":".join(libraries))
         lines.append(f"export LD_LIBRARY_PATH={value}${{LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}}")
-    # Modules come in a package of their own, which may be installed where this QEMU is not; they look beside themselves.
+    # Modules come in a package of their own, which may be installed where QEMU is not; it looks beside itself only.
     modules = f"{directories[0]}/qemu"
     for directory in _present(root, target, [modules]) or [f"/{modules}"]:
         lines.append(f"export QEMU_MODULE_DIR={shlex.quote(directory)}")
