@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from thanos_tui import yaml12
-from thanos_tui.errors import InputError
+from thanos_tui.errors import InputError, nearest
 from thanos_tui.files import assets_dir
 
 
@@ -48,7 +47,7 @@ def get(name: str) -> Format:
     """The format called ``name``; raises InputError with the nearest name, or all of them."""
     formats = load()
     if name not in formats:
-        near = difflib.get_close_matches(name, formats, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(formats)}"
+        near = nearest(name, formats)
+        hint = f"did you mean {near}?" if near else f"there are {', '.join(formats)}"
         raise InputError(f"there is no output format {name}", hint=hint)
     return formats[name]

@@ -15,7 +15,6 @@ directory that cannot be used again.
 
 from __future__ import annotations
 
-import difflib
 import fcntl
 import json
 import os
@@ -28,7 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from thanos_tui.errors import HostError, InputError, MachineError
+from thanos_tui.errors import HostError, InputError, MachineError, nearest
 from thanos_tui.files import replacing, state_dir
 from thanos_tui.vm.ports import Forward
 from thanos_tui.vm.processes import Process
@@ -150,8 +149,8 @@ def find(name: str | None = None) -> Machine:
         if machine:
             return machine
         names = [each.name for each in machines()]
-        near = difflib.get_close_matches(name, names, 1)
-        hint = f"did you mean {near[0]}?" if near else "there are: " + ", ".join(names) if names else _NONE
+        near = nearest(name, names)
+        hint = f"did you mean {near}?" if near else "there are: " + ", ".join(names) if names else _NONE
         raise InputError(f"there is no machine {name!r}", hint=hint)
     running = [each for each in machines() if each.alive]
     if not running:
