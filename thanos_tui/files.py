@@ -35,6 +35,11 @@ def data_dir() -> Path:
     return _base("XDG_DATA_HOME", ".local/share")
 
 
+def config_dir() -> Path:
+    """What the user sets: keys and settings of the app (``$XDG_CONFIG_HOME/thanos-tui``)."""
+    return _base("XDG_CONFIG_HOME", ".config")
+
+
 def state_dir() -> Path:
     """Machines and logs (``$XDG_STATE_HOME/thanos-tui``)."""
     return _base("XDG_STATE_HOME", ".local/state")

@@ -16,7 +16,9 @@ from thanos_tui.builds import Build, remember
 from thanos_tui.errors import HostError
 from thanos_tui.events import Artefact, Reporter
 from thanos_tui.linuxkit.config import Config
-from thanos_tui.options import BuildSettings
+from thanos_tui.options import BuildSettings, Resolved
+
+GENERATE_KEY = "sshd.generate-key=y"
 
 
 @dataclass(frozen=True)
@@ -54,10 +56,14 @@ def opened(
 ) -> profile.Profile:
     """A profile with the command line's values. Raises InputError for whatever cannot be used."""
     loaded = profile.load(path)
-    # Only where there is none: the user's own keys open the machine already.
-    if generate_key and not any(Path.home().glob(".ssh/*.pub")) and loaded.resolved["sshd.generate-key"].active:
-        settings = [*settings, "sshd.generate-key=y"]
+    if generate_key and lacks_key(loaded.resolved):
+        settings = [*settings, GENERATE_KEY]
     return profile.override(loaded, settings, formats, name)
+
+
+def lacks_key(resolved: Resolved) -> bool:
+    """Whether nobody could log in for want of a key: the user has none, whose own would open the machine already."""
+    return not any(Path.home().glob(".ssh/*.pub")) and resolved["sshd.generate-key"].active
 
 
 def replay(request: Request, reporter: Reporter) -> Replayed:
@@ -65,9 +71,19 @@ def replay(request: Request, reporter: Reporter) -> Replayed:
 
     Raises ThanosError of the kind that fits; see the stages.
     """
+    given = opened(request.profile, request.settings, request.formats, request.name, generate_key=request.generate_key)
+    return build(given, request.output, reporter, offline=request.offline, update=request.update)
+
+
+def build(
+    given: profile.Profile, output: Path, reporter: Reporter, *, offline: bool = False, update: bool = False
+) -> Replayed:
+    """Build a profile as it stands, saved or not; one that has no file yet has no lock either.
+
+    Raises ThanosError of the kind that fits; see the stages.
+    """
     from thanos_tui.images import lock as locks
 
-    given = opened(request.profile, request.settings, request.formats, request.name, generate_key=request.generate_key)
     for option, warning in given.resolved.warnings():
         reporter.log(f"{option}: {warning}", "warning")
     config = options.render(given.resolved, given.directory, given.name)
@@ -75,16 +91,16 @@ def replay(request: Request, reporter: Reporter) -> Replayed:
     artefacts, changes = make(
         config,
         settings,
-        request.output,
+        output,
         reporter,
-        lock=locks.lock_path(request.profile),
-        offline=request.offline,
-        update=request.update,
+        lock=locks.lock_path(given.path) if given.path else None,
+        offline=offline,
+        update=update,
     )
     key = options.profile_key(given.name)
-    build = Build(
+    made = Build(
         name=settings.name,
-        profile=str(request.profile.absolute()),
+        profile=str(given.path.absolute()) if given.path else "",
         outputs=bootable(artefacts),
         memory_mib=settings.memory_mib,
         cpus=settings.cpus,
@@ -92,8 +108,8 @@ def replay(request: Request, reporter: Reporter) -> Replayed:
         ssh_port=settings.ssh_port,
         identity=str(key) if key.exists() else None,
     )
-    remember(build)
-    return Replayed(artefacts, config, settings, changes, build)
+    remember(made)
+    return Replayed(artefacts, config, settings, changes, made)
 
 
 def make(

@@ -159,7 +159,7 @@ def check(arguments: argparse.Namespace) -> None:
 def run_replayed(done: Replayed, arguments: argparse.Namespace, reporter: Reporter) -> int:
     """Boot what was just built: run one command on it, or open a console; the machine ends with that."""
     from thanos_tui import console, vm
-    from thanos_tui.commands.console import reach_ours
+    from thanos_tui.reach import reach_ours
 
     if not done.build.outputs:
         formats = ", ".join(done.settings.formats)

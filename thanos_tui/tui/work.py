@@ -1,0 +1,24 @@
+"""Work that waits, off the event loop: blocking functions in threads, and their errors back as ours."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+from thanos_tui.errors import HostError
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+async def perform(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    """What ``function`` returns, run in a thread.
+
+    Raises the ThanosError it raises; an OSError that no room foresaw becomes a HostError, as on the command line.
+    """
+    try:
+        return await asyncio.to_thread(function, *args, **kwargs)
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        raise HostError(f"{place}{error.strerror or error}") from error
