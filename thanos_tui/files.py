@@ -64,6 +64,20 @@ def replacing(path: Path, mode: int = 0o644) -> Iterator[BinaryIO]:
         yield stream
 
 
+def write_if_changed(path: Path, data: bytes, mode: int = 0o644) -> None:
+    """Replace a small file, whole or not at all; one that holds just this already is not even touched.
+
+    Raises HostError as :func:`replacing` does.
+    """
+    try:
+        if path.read_bytes() == data:
+            return
+    except OSError:
+        pass  # not there, or not to be read: writing says what is wrong, if anything is
+    with replacing(path, mode) as stream:
+        stream.write(data)
+
+
 @contextmanager
 def replacing_by_name(path: Path, mode: int = 0o644) -> Iterator[Path]:
     """As :func:`replacing`, for programs that write a file by its name: the body fills the (empty) file it is given."""

@@ -10,6 +10,9 @@ from thanos_tui.errors import BuildError
 
 _CHUNK = 1 << 20
 
+# When everything was made that a build makes up: 2017-04-18T16:30:00Z, the time upstream gives to files it makes.
+MTIME = 1492533000
+
 Kind = Literal["file", "dir", "symlink", "hardlink", "char", "block", "fifo"]
 
 

@@ -17,7 +17,7 @@ from thanos_tui.images import compose, recipes
 from thanos_tui.images.elf import MissingLibrary
 from thanos_tui.images.recipes import Selection
 from thanos_tui.images.unpacked import Shelf, Tree
-from thanos_tui.tree import Member
+from thanos_tui.tree import MTIME, Member
 
 Write = Callable[..., Path]
 
@@ -250,7 +250,7 @@ def test_a_merged_image_has_the_closure_at_mapped_paths(write: Write, tree: Any,
     for entries, loader in ((OLD, "-> /usr/lib/x86_64-linux-gnu/ld-2.so"), (NEW, "-> ../lib/x86_64-linux-gnu/ld-2.so")):
         members = compose.compose(select(write(f"programs: [{path}]\n")), tree(entries), "amd64")
         assert shown(members) == {**MERGED_TOOL, "usr/lib64/ld.so.2": loader}
-        assert {member.mtime for member in members} == {compose.MTIME}
+        assert {member.mtime for member in members} == {MTIME}
 
 
 def test_a_split_image_keeps_the_packages_paths(write: Write, tree: Any) -> None:

@@ -15,10 +15,8 @@ from dataclasses import dataclass
 from thanos_tui.build import blobs, cpio, segments
 from thanos_tui.build.segments import Segment
 from thanos_tui.errors import BuildError
-from thanos_tui.tree import Kind, Member
+from thanos_tui.tree import MTIME, Kind, Member
 
-# Directories that nothing in the config describes: as root makes them, and as old as all that a build makes up.
-_MADE_UP_MTIME = 1492533000
 # The kernel gives up after as many symbolic links in one path.
 _LINKS = 40
 
@@ -165,7 +163,7 @@ class _Tree:
         if name in self._shared or (kind in ("char", "block") and name in self._others):
             # The kernel writes a file that comes again over the old one, which other names may share, and leaves a
             # device as it is. What is of another kind, such as a link, is removed first.
-            between.append(Member(name, "symlink", linkname="replaced", mtime=_MADE_UP_MTIME))
+            between.append(Member(name, "symlink", linkname="replaced", mtime=MTIME))
             self._shared.discard(name)
         self._others[name] = (who, kind)
         self._targets.pop(name, None)
@@ -185,7 +183,7 @@ class _Tree:
             # Where a link leads, there may be nothing yet.
             self._ensure(real, who, between)
             return
-        between.append(Member(name, "dir", mode=0o755, mtime=_MADE_UP_MTIME))
+        between.append(Member(name, "dir", mode=0o755, mtime=MTIME))
         self._directories[name] = who
         self._occupied.add(above)
 

@@ -25,7 +25,7 @@ from thanos_tui.images.reference import expand
 from thanos_tui.images.store import Image, Store
 from thanos_tui.linuxkit import checks, spec
 from thanos_tui.linuxkit.config import Component, Config, Volume
-from thanos_tui.tree import Member
+from thanos_tui.tree import MTIME, Member
 
 # Raise it when the members that the same inputs give change: keys made before then no longer match.
 _RULES = "1"
@@ -116,7 +116,7 @@ class _Parts:
             image.reference,
             key,
             size(names.binary, names.ucode),
-            lambda: kernel.boot(self._store, image, described, decompress, trees.MTIME),
+            lambda: kernel.boot(self._store, image, described, decompress, MTIME),
         )
         if names.tar:
             yield Part(

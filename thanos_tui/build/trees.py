@@ -8,9 +8,8 @@ from dataclasses import replace
 
 from thanos_tui.images import layers
 from thanos_tui.images.store import Image, Store
-from thanos_tui.tree import Member
+from thanos_tui.tree import MTIME, Member
 
-MTIME = 1492533000
 """When everything was made that a build makes up: 2017-04-18T16:30:00Z, as upstream has it."""
 
 _HOSTS = b"""\

@@ -16,7 +16,7 @@ from thanos_tui.images.reference import expand
 from thanos_tui.linuxkit import checks
 from thanos_tui.linuxkit.config import Config, File
 from thanos_tui.linuxkit.metadata import metadata
-from thanos_tui.tree import Member
+from thanos_tui.tree import MTIME, Member
 
 _CHUNK = 1 << 20
 
@@ -43,7 +43,7 @@ def members(config: Config, base: Path) -> Iterator[tuple[Member, str]]:
             mode=mode,
             uid=checks.numeric_id(item.uid, ids, "the owner", item.where("uid")),
             gid=checks.numeric_id(item.gid, ids, "the group", item.where("gid")),
-            mtime=trees.MTIME,
+            mtime=MTIME,
             pax={"LINUXKIT.source": "linuxkit.files", "LINUXKIT.location": f"files[{number}]"},
         )
         for parent in trees.way(path.rpartition("/")[0]):

@@ -22,11 +22,9 @@ from thanos_tui.build.rootfs import Part
 from thanos_tui.errors import BuildError
 from thanos_tui.events import Step
 from thanos_tui.files import replacing, replacing_by_name, require_space
-from thanos_tui.tree import Member
+from thanos_tui.tree import MTIME, Member
 
 _MIB = 1 << 20
-# When everything was made that a build makes up: 2017-04-18T16:30:00Z, as upstream has it.
-_TIME = 1492533000
 
 Written = Mapping[Path, str]
 """The files that a format wrote, with their SHA-256 (hex)."""
@@ -49,7 +47,7 @@ class Job:
 
     def write_disk(self, image: Path, size_mib: int) -> None:
         """Make a raw disk image in an empty file."""
-        disk.write(image, self.system, size_mib, _TIME, self.step.advance)
+        disk.write(image, self.system, size_mib, MTIME, self.step.advance)
 
 
 def tar(parts: Sequence[Part], path: Path, step: Step) -> Written:
@@ -90,7 +88,7 @@ def tar_kernel_initrd(job: Job) -> Written:
         "ucode.cpio": (ucode.size, ucode.chunks) if ucode else None,
     }
     members = (
-        Member(name, "file", 0o644, mtime=_TIME, size=file[0], open=_opener(file[1]))
+        Member(name, "file", 0o644, mtime=MTIME, size=file[0], open=_opener(file[1]))
         for name, file in files.items()
         if file
     )
@@ -114,7 +112,7 @@ def vhd_fixed(job: Job) -> Written:
     with replacing_by_name(path) as image:
         job.write_disk(image, size_mib)
         with image.open("ab") as stream:
-            stream.write(vhd.footer(size_mib * _MIB, job.system.identity[8:24], _TIME))
+            stream.write(vhd.footer(size_mib * _MIB, job.system.identity[8:24], MTIME))
         return {path: _digest(image, job.step)}
 
 

@@ -30,7 +30,7 @@ from typing import Any, BinaryIO
 from thanos_tui import programs
 from thanos_tui.errors import BuildError, HostError, IntegrityError, ThanosError
 from thanos_tui.events import Reporter
-from thanos_tui.files import cache_dir, replacing, wait_for_lock
+from thanos_tui.files import cache_dir, wait_for_lock, write_if_changed
 from thanos_tui.images import sources
 from thanos_tui.images.package import Origin, Package
 
@@ -231,7 +231,7 @@ class Apt:
             matches = map(_URI_LINE.match, done.stdout.decode(errors="replace").splitlines())
             packages = [_package(matched, archives) for matched in matches if matched]
             packages.sort(key=lambda package: (package.name, package.arch))
-            _write(memory, json.dumps([asdict(package) for package in packages]))
+            write_if_changed(memory, json.dumps([asdict(package) for package in packages]).encode())
         return packages
 
     def _memory(self, names: Sequence[str]) -> Path:
@@ -278,8 +278,9 @@ class Apt:
             archives.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise HostError(f"cannot write {self.directory}: {error.strerror}") from error
-        _write(self.directory / "status", "")
-        _write(self.directory / f"apt{self._kind}.conf", self._configuration())
+        # A file that is touched is a reason for apt to start over.
+        write_if_changed(self.directory / "status", b"")
+        write_if_changed(self.directory / f"apt{self._kind}.conf", self._configuration().encode())
         self._write_sources()
 
     def _configuration(self) -> str:
@@ -322,7 +323,9 @@ class Apt:
         return "\n".join([*lines, *self._host.lines]) + "\n"
 
     def _write_sources(self) -> None:
-        _write(self.directory / "sources.sources", "\n".join(source.stanza() for source in self._kept()))
+        write_if_changed(
+            self.directory / "sources.sources", "\n".join(source.stanza() for source in self._kept()).encode()
+        )
 
     def _kept(self) -> list[sources.Source]:
         left_out = self._state().get("left_out", [])
@@ -335,7 +338,7 @@ class Apt:
             return {}
 
     def _save_state(self, state: Mapping[str, Any]) -> None:
-        _write(self.directory / "state.json", json.dumps(state))
+        write_if_changed(self.directory / "state.json", json.dumps(state).encode())
 
     @contextmanager
     def _locked(self, how: int, check: Callable[[], None]) -> Iterator[None]:
@@ -440,15 +443,3 @@ def _no_sources(machine: sources.Distribution) -> HostError:
 
 def _quoted(value: str) -> str:
     return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
-
-
-def _write(path: Path, text: str) -> None:
-    """Replace a small file of ours, only where it changes: apt takes a touched one for a reason to start over."""
-    data = text.encode()
-    try:
-        if path.read_bytes() == data:
-            return
-    except FileNotFoundError:
-        pass
-    with replacing(path) as stream:
-        stream.write(data)

@@ -17,10 +17,8 @@ from thanos_tui.errors import BuildError
 from thanos_tui.images import elf
 from thanos_tui.images.recipes import File, Selection
 from thanos_tui.images.unpacked import MERGED, Tree, canonical
-from thanos_tui.tree import Member
+from thanos_tui.tree import MTIME, Member
 
-# 2017-04-18T16:30:00Z, the time upstream gives to files it makes; any fixed one would do.
-MTIME = 1492533000
 _BUSYBOX = "/bin/busybox"
 
 

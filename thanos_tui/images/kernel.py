@@ -20,10 +20,10 @@ from typing import BinaryIO
 from thanos_tui import tarball
 from thanos_tui.errors import BuildError, InputError
 from thanos_tui.images import depmod
-from thanos_tui.images.compose import MTIME, Missing
+from thanos_tui.images.compose import Missing
 from thanos_tui.images.recipes import Selection
 from thanos_tui.images.unpacked import Shelf, Tree
-from thanos_tui.tree import Member
+from thanos_tui.tree import MTIME, Member
 
 # The largest module of a distribution's kernel has some 10 MiB.
 _MODULE_LIMIT = 1 << 28

@@ -26,7 +26,7 @@ from thanos_tui import tarball
 from thanos_tui.errors import BuildError
 from thanos_tui.files import replacing
 from thanos_tui.images.store import Descriptor, Image, Store
-from thanos_tui.tree import Kind, Member
+from thanos_tui.tree import MTIME, Kind, Member
 
 _WHITEOUT = ".wh."
 _OPAQUE = ".wh..wh..opq"
@@ -35,8 +35,6 @@ _LINKS = 40
 _CHUNK = 1 << 20
 # zstd --ultra --long=27; more would be memory that a hostile layer chooses.
 _WINDOW = 1 << 27
-# Directories that no layer describes: open to all, root's, and as old as everything else that a build makes up.
-_IMPLIED_MTIME = 1492533000
 
 
 @dataclass(frozen=True)
@@ -311,7 +309,8 @@ class _Tree:
             if node.kind == "dir":
                 todo += [(f"{path}/{name}", child) for name, child in node.children.items()]
                 if trees and wanted(path):
-                    made_up = Member(path, "dir", mode=0o755, mtime=_IMPLIED_MTIME)
+                    # Open to all, root's, and as old as everything else that a build makes up.
+                    made_up = Member(path, "dir", mode=0o755, mtime=MTIME)
                     directories[path] = replace(node.member, name=path) if node.member else made_up
                     if node.place:
                         plan[node.place] = (path, "")

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from thanos_tui.errors import InputError
-from thanos_tui.files import replacing
+from thanos_tui.files import write_if_changed
 from thanos_tui.images.package import Package
 
 VERSION = 1
@@ -142,14 +142,7 @@ def dump(lock: Lock) -> str:
 
 def save(path: Path, lock: Lock) -> None:
     """Write the lock, whole or not at all; a file that says the same already is left alone."""
-    text = dump(lock).encode()
-    try:
-        if path.read_bytes() == text:
-            return
-    except OSError:
-        pass
-    with replacing(path) as stream:
-        stream.write(text)
+    write_if_changed(path, dump(lock).encode())
 
 
 def changes(old: Lock | None, new: Lock) -> tuple[str, ...]:
