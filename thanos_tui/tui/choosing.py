@@ -74,7 +74,7 @@ class ChooseFile(Dialog[Path]):
         with Vertical(id="box"):
             yield Static(Content(self._question), id="question")
             yield Static(id="place", markup=False)
-            yield Input(self._value, select_on_focus=False)
+            yield Input(self._value, select_on_focus=False, compact=True)
             yield OptionList(markup=False, compact=True)
             yield Static(id="verdict", markup=False)
 

@@ -26,8 +26,8 @@ class Dialog(ModalScreen[T | None]):
     }
     Dialog #question { text-style: bold; height: auto; }
     Dialog #explanation { color: $text-muted; height: auto; margin: 0 0 1 0; }
-    Dialog Input { border: none; height: 1; background: $boost; padding: 0 1; }
-    Dialog OptionList { border: none; background: $surface; padding: 0; height: auto; }
+    Dialog Input { background: $boost; padding: 0 1; }
+    Dialog OptionList { background: $surface; height: auto; }
     Dialog Button { margin: 0 2 0 0; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [

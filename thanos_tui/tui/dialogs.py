@@ -50,7 +50,7 @@ class Choices(Dialog[str]):
                 Content.assemble((f" {letter or ' '} ", "$text-accent bold"), " ", title)
                 for letter, (_, title) in zip(self._letters, self._choices, strict=True)
             ]
-            yield OptionList(*(Option(row) for row in rows), markup=False)
+            yield OptionList(*(Option(row) for row in rows), markup=False, compact=True)
 
     @on(OptionList.OptionSelected)
     def _selected(self, event: OptionList.OptionSelected) -> None:
@@ -155,7 +155,13 @@ class Prompt(Dialog[str]):
             yield Static(Content(self._question), id="question")
             if self._explanation:
                 yield Static(Content(self._explanation), id="explanation")
-            yield Input(self._value, password=self._secret, suggester=_FirstOf(self._complete), select_on_focus=False)
+            yield Input(
+                self._value,
+                password=self._secret,
+                suggester=_FirstOf(self._complete),
+                select_on_focus=False,
+                compact=True,
+            )
             yield Static(id="verdict", markup=False)
 
     def on_mount(self) -> None:
