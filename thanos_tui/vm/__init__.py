@@ -4,13 +4,14 @@ from thanos_tui.vm.life import Stopped, attached, reboot, start, stop, wait
 from thanos_tui.vm.ports import Forward, parse_forward
 from thanos_tui.vm.qemu import Boot, Settings, boot_of
 from thanos_tui.vm.registry import Machine, find, machines, remove
-from thanos_tui.vm.screen import screenshot
+from thanos_tui.vm.screen import Picture, picture, screenshot
 from thanos_tui.vm.serial import check_up, last_lines, logs, open_serial, serial_position, wait_for_serial
 
 __all__ = [
     "Boot",
     "Forward",
     "Machine",
+    "Picture",
     "Settings",
     "Stopped",
     "attached",
@@ -22,6 +23,7 @@ __all__ = [
     "machines",
     "open_serial",
     "parse_forward",
+    "picture",
     "reboot",
     "remove",
     "screenshot",

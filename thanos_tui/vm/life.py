@@ -19,7 +19,7 @@ from thanos_tui import programs
 from thanos_tui.errors import HostError, InputError, MachineError
 from thanos_tui.events import Reporter, Step
 from thanos_tui.files import replacing
-from thanos_tui.vm import accel, ports, qemu
+from thanos_tui.vm import accel, ports, qemu, timeline
 from thanos_tui.vm.ports import ADDRESS, Forward
 from thanos_tui.vm.qemu import HOST_KEY, SSH_PORT, VNC_PORT, Boot, Settings
 from thanos_tui.vm.qmp import monitor
@@ -106,6 +106,7 @@ def reboot(machine: Machine) -> None:
     """Reset a machine, as its reset button would; what its guest wrote to a disk image since its start stays."""
     with monitor(machine.directory) as qmp:
         qmp.execute("system_reset")
+    timeline.note_reset(machine)
 
 
 def wait(machine: Machine, timeout: float | None = None, reporter: Reporter | None = None) -> bool:

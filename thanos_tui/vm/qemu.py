@@ -17,6 +17,7 @@ SSH_PORT = 1234  # sshd's port in ThanOS; on the host the preferred one
 VNC_PORT = 5900  # display :0 of RFC 6143; QEMU counts displays from here
 HOST_KEY = "ssh_host_ed25519_key"  # in the machine's directory, and the name by which the guest finds it
 SERIAL_LOG = "serial.log"
+SERIAL_TIMES = "serial.times"
 SERIAL_SOCKET = "serial.sock"
 MONITOR_SOCKET = "qmp.sock"
 
@@ -85,6 +86,7 @@ class Devices:
 # `romfile=` leaves out the network boot ROMs: they cost seconds at each start, and Debian packs them apart.
 _VIRTIO_NET = "virtio-net-pci,netdev=net0,romfile="
 # No balloon anywhere: the image lives in the guest's memory, which must not be taken back.
+# A tablet everywhere: it tells the guest where the pointer is, not how far a mouse has moved (vm/input.py).
 DEVICES: Mapping[str, Mapping[str, Devices]] = {
     "amd64": {
         "qemu": Devices(
@@ -92,14 +94,16 @@ DEVICES: Mapping[str, Mapping[str, Devices]] = {
             network=_VIRTIO_NET,
             display="VGA",
             disk=("virtio-blk-pci,drive=disk0,bootindex=0",),
-            further=("virtio-rng-pci",),
+            further=("virtio-rng-pci", "virtio-tablet-pci"),
         ),
-        # What VirtualBox gives a 64-bit Linux guest: PIIX chipset, SATA disk on AHCI, Intel PRO/1000 network card.
+        # What VirtualBox gives a 64-bit Linux guest: PIIX chipset, SATA disk on AHCI, Intel PRO/1000 network card, and
+        # the USB tablet that it offers as pointing device.
         "virtualbox": Devices(
             board="pc",
             network="e1000,netdev=net0,romfile=",
             display="VGA",
             disk=("ahci,id=ahci0", "ide-hd,drive=disk0,bus=ahci0.0,bootindex=0"),
+            further=("pci-ohci,id=usb0", "usb-tablet,bus=usb0.0"),
         ),
     },
     "arm64": {
@@ -108,7 +112,8 @@ DEVICES: Mapping[str, Mapping[str, Devices]] = {
             network=_VIRTIO_NET,
             display="virtio-gpu-pci",
             disk=("virtio-blk-pci,drive=disk0,bootindex=0",),
-            further=("virtio-rng-pci",),
+            # The board has no keyboard of its own, as PCs have.
+            further=("virtio-rng-pci", "virtio-keyboard-pci", "virtio-tablet-pci"),
         ),
     },
 }

@@ -55,8 +55,17 @@ class Monitor:
         self.version: tuple[int, int, int] = (version["major"], version["minor"], version["micro"])
         self.execute("qmp_capabilities", timeout=timeout)
 
-    def execute(self, command: str, arguments: Mapping[str, Any] | None = None, timeout: float = 10.0) -> Any:
-        """Run a command and return what it returned; events that come in between are dropped."""
+    def execute(
+        self,
+        command: str,
+        arguments: Mapping[str, Any] | None = None,
+        timeout: float = 10.0,
+        descriptor: int | None = None,
+    ) -> Any:
+        """Run a command and return what it returned; events that come in between are dropped.
+
+        descriptor: an open file to hand over with it, as `add-fd` wants.
+        """
         self._serial += 1
         request: dict[str, Any] = {"execute": command, "id": self._serial}
         if arguments:
@@ -64,7 +73,10 @@ class Monitor:
         deadline = time.monotonic() + timeout
         try:
             self._socket.settimeout(timeout)
-            self._socket.sendall(json.dumps(request).encode() + b"\n")
+            line = json.dumps(request).encode() + b"\n"
+            # What is handed over goes with the first byte.
+            sent = 0 if descriptor is None else socket.send_fds(self._socket, [line], [descriptor])
+            self._socket.sendall(line[sent:])
         except OSError as error:
             raise MachineError(f"QEMU hung up before {command}: {error.strerror or error}") from error
         while True:

@@ -8,6 +8,8 @@ socket whose other end the starter holds). It
 - starts the program so that it dies with the supervisor, and hands it the lock as well: the lock is free exactly when
   none of the starter, the supervisor and QEMU is left, however they ended;
 - writes process.json once QEMU runs and exit.json once it has ended, and with what status;
+- writes down in serial.times when the serial log has grown, and to what size: the guest's own lines carry no time
+  (vm/timeline.py reads it);
 - ends QEMU (SIGTERM, after a grace SIGKILL) on SIGTERM, and when the lifeline closes: however the starter ends, the
   kernel closes its end. A byte on the lifeline means that the machine may outlive the starter from now on.
 
@@ -30,7 +32,12 @@ import time
 from pathlib import Path
 
 GRACE = 3.0  # seconds between SIGTERM and SIGKILL
+SERIAL_LOG = "serial.log"
+SERIAL_TIMES = "serial.times"
 _PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
+_IN_MODIFY, _IN_CLOEXEC, _IN_NONBLOCK = 0x2, 0o2000000, 0o4000  # <sys/inotify.h>
+_APART = 0.01  # seconds between two looks at a log that grows, which it may do with every letter
+_STAMPS = 20_000  # at most: some 500 kB, for a guest that never stops talking
 
 
 def supervise(lock: int, lifeline: int, argv: list[str]) -> None:
@@ -48,6 +55,7 @@ def supervise(lock: int, lifeline: int, argv: list[str]) -> None:
 def _run(lock: int, woken: int, lifeline: int, argv: list[str]) -> None:
     libc = ctypes.CDLL(None)
     own = os.getpid()
+    serial = _Serial(libc)
 
     def die_with_supervisor() -> None:
         libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -64,7 +72,7 @@ def _run(lock: int, woken: int, lifeline: int, argv: list[str]) -> None:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         pids = {"qemu": qemu.pid, "supervisor": own}
         _write("process.json", {name: _identity(pid, boot) for name, pid in pids.items()})
-        why = _attend(qemu, woken, lifeline)
+        why = _attend(qemu, woken, lifeline, serial)
     finally:
         if qemu.poll() is None:  # e.g. the disk was full
             qemu.kill()
@@ -72,11 +80,51 @@ def _run(lock: int, woken: int, lifeline: int, argv: list[str]) -> None:
         _write("exit.json", {"status": status, "why": why, "ended": time.time()})
 
 
-def _attend(qemu: subprocess.Popen[bytes], woken: int, lifeline: int) -> str:
+class _Serial:
+    """Notes when the serial log grows: a line ``TIME SIZE`` each (seconds since 1970, bytes), the first at the start.
+
+    changes: a descriptor that can be read from when the log has changed; -1 where this host has none left. A machine
+    runs on where its log cannot be watched, or the disk is full.
+    """
+
+    def __init__(self, libc: ctypes.CDLL) -> None:
+        self._size = -1
+        self._left = _STAMPS
+        Path(SERIAL_TIMES).unlink(missing_ok=True)
+        Path(SERIAL_LOG).touch()  # QEMU opens this very file, which can be watched from now on
+        self.changes = libc.inotify_init1(_IN_CLOEXEC | _IN_NONBLOCK)
+        if self.changes >= 0:
+            libc.inotify_add_watch(self.changes, SERIAL_LOG.encode(), _IN_MODIFY)
+            self._note(0)
+
+    def look(self) -> bool:
+        """Note how far the log has come; False if that need not, or cannot, be done again."""
+        time.sleep(_APART)
+        try:
+            os.read(self.changes, 65536)
+            return self._note(Path(SERIAL_LOG).stat().st_size)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+
+    def _note(self, size: int) -> bool:
+        if size != self._size:
+            # Opened each time: others add notes of their own (a reset), which must not be written over.
+            with Path(SERIAL_TIMES).open("a") as times:
+                times.write(f"{time.time():.3f} {size}\n")
+            self._size = size
+            self._left -= 1
+        return self._left > 0
+
+
+def _attend(qemu: subprocess.Popen[bytes], woken: int, lifeline: int, serial: _Serial) -> str:
     """Wait until QEMU has ended; returns why it was told to, or "" if it ended by itself."""
     poller = select.poll()
     poller.register(woken, select.POLLIN)
     poller.register(lifeline, select.POLLIN)
+    if serial.changes >= 0:  # a host may have no more of them left
+        poller.register(serial.changes, select.POLLIN)
     why, deadline = "", None
     while qemu.poll() is None:
         wait = None if deadline is None else max(0.0, deadline - time.monotonic()) * 1000
@@ -84,6 +132,9 @@ def _attend(qemu: subprocess.Popen[bytes], woken: int, lifeline: int) -> str:
             if descriptor == woken:
                 if set(os.read(woken, 512)) & {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}:
                     why = why or "it was told to stop"
+            elif descriptor == serial.changes:
+                if not serial.look():
+                    poller.unregister(serial.changes)
             else:
                 poller.unregister(lifeline)
                 if not os.read(lifeline, 1):
