@@ -359,37 +359,46 @@ def write(value: Any) -> str:
     value: None, bool, int, float, str, and mappings (with strings for keys) and sequences of them, in their order.
     Raises InputError for a string that cannot be written as UTF-8.
     """
-    return "\n".join(_written(value, 0)) + "\n"
+    return "\n".join(line for line, _ in _written(value, 0, ())) + "\n"
 
 
-def _written(value: Any, indent: int) -> list[str]:
+def written_lines(value: Any) -> list[tuple[str, tuple[str | int, ...]]]:
+    """The lines that :func:`write` writes, each with the path of the value that it states.
+
+    A line that opens a mapping or list has its path; all lines of a text have the text's.
+    """
+    return _written(value, 0, ())
+
+
+def _written(value: Any, indent: int, path: tuple[str | int, ...]) -> list[tuple[str, tuple[str | int, ...]]]:
     """The lines of a value that starts on a line of its own."""
     space = " " * indent
     if isinstance(value, Mapping) and value:
         lines = []
         for key, item in value.items():
+            inner = (*path, key)
             name = _scalar(key, 0, block=False)[0]
             if len(name) > 1000:  # a key before a colon may have 1024 characters
-                lines.append(f"{space}? {name}")
+                lines.append((f"{space}? {name}", inner))
                 name = ""
-            lines += _after(f"{space}{name}:", item, indent)
+            lines += _after(f"{space}{name}:", item, indent, inner)
         return lines
     if isinstance(value, list | tuple) and value:
         lines = []
-        for item in value:
-            first, *rest = _written(item, indent + 2)
-            lines += [f"{space}- {first[indent + 2 :]}", *rest]
+        for index, item in enumerate(value):
+            (first, inner), *rest = _written(item, indent + 2, (*path, index))
+            lines += [(f"{space}- {first[indent + 2 :]}", inner), *rest]
         return lines
-    first, *rest = _scalar(value, indent or 2)
-    return [space + first, *rest]
+    first, *more = _scalar(value, indent or 2)
+    return [(space + first, path), *((line, path) for line in more)]
 
 
-def _after(start: str, item: Any, indent: int) -> list[str]:
+def _after(start: str, item: Any, indent: int, path: tuple[str | int, ...]) -> list[tuple[str, tuple[str | int, ...]]]:
     """The lines of a value that follows its key."""
     if isinstance(item, Mapping | list | tuple) and item:
-        return [start, *_written(item, indent + 2)]
+        return [(start, path), *_written(item, indent + 2, path)]
     first, *rest = _scalar(item, indent + 2)
-    return [f"{start} {first}", *rest]
+    return [(f"{start} {first}", path), *((line, path) for line in rest)]
 
 
 def _scalar(value: Any, indent: int, block: bool = True) -> list[str]:

@@ -6,7 +6,6 @@ nothing else about it.
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -46,6 +45,21 @@ class Change:
         }
 
 
+@dataclass(frozen=True)
+class Line:
+    """One line of a configuration's YAML.
+
+    path: the value that it states, as keys and indices from the top (``("services", 4, "env", 0)``).
+    entry: the part of the configuration that it is in, named as in ``Change.path``: a section, or an entry of one.
+    continued: it is a further line of the text that a line above it begins.
+    """
+
+    text: str
+    path: tuple[str | int, ...]
+    entry: tuple[str, ...]
+    continued: bool = False
+
+
 def changes(before: Config, after: Config) -> tuple[Change, ...]:
     """Every difference in what two configurations say, in the order of the sections; empty if they are equal."""
     secrets: dict[str, int] = {}
@@ -54,6 +68,8 @@ def changes(before: Config, after: Config) -> tuple[Change, ...]:
 
 def unified(before: Config, after: Config, names: tuple[str, str] = ("before", "after"), context: int = 3) -> list[str]:
     """The difference of the two YAML texts in unified format, line by line without line ends; empty if equal."""
+    import difflib
+
     secrets: dict[str, int] = {}
     old, new = (yaml12.write(_hidden(config, secrets)).splitlines() for config in (before, after))
     return list(difflib.unified_diff(old, new, names[0], names[1], n=context, lineterm=""))
@@ -62,6 +78,27 @@ def unified(before: Config, after: Config, names: tuple[str, str] = ("before", "
 def shown(config: Config) -> str:
     """The configuration's YAML for the eye: as ``dump`` writes it, without its secrets."""
     return yaml12.write(_hidden(config, {}))
+
+
+def lines(config: Config, secrets: dict[str, int] | None = None) -> tuple[Line, ...]:
+    """The configuration's YAML for the eye, as :func:`shown`, with what each line states.
+
+    secrets: the numbers that secrets have so far; one mapping for two configurations lets their secrets be compared.
+    """
+    tree = _hidden(config, {} if secrets is None else secrets)
+    if not tree:
+        return ()
+    entries: dict[tuple[str | int, ...], tuple[str, ...]] = {
+        (section, index): (section, name)
+        for section, content in tree.items()
+        if isinstance(content, list)
+        for index, name in enumerate(_by_name(content) or ())
+    }
+    found: list[Line] = []
+    for text, path in yaml12.written_lines(tree):
+        entry = entries.get(path[:2]) or (str(path[0]),)
+        found.append(Line(text, path, entry, continued=bool(found) and found[-1].path == path))
+    return tuple(found)
 
 
 def _between(path: tuple[str, ...], before: Any, after: Any) -> Iterator[Change]:
@@ -90,6 +127,8 @@ def _between_lists(path: tuple[str, ...], before: list[Any], after: list[Any]) -
         if order[0] != order[1]:
             yield Change(path, "moved", *order)
         return
+    import difflib
+
     texts = [[repr(item) for item in side] for side in (before, after)]
     matcher = difflib.SequenceMatcher(a=texts[0], b=texts[1], autojunk=False)
     for kind, start, end, new_start, new_end in matcher.get_opcodes():

@@ -1,0 +1,280 @@
+"""From the config back to the options: every option that changes the config is found behind what it changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from thanos_tui import profile
+from thanos_tui.linuxkit import diff
+from thanos_tui.linuxkit.config import Config
+from thanos_tui.options import Catalogue, Option, Resolved, expressions, load, make_profile_key, render, resolve
+from thanos_tui.options.expressions import Compare, Expression, IsOn, Not, Value, conjuncts
+from thanos_tui.options.filters import Surroundings, make_filters
+from thanos_tui.options.render import fill, profile_key
+from thanos_tui.options.sources import Sources, _Scope, _trace, behind, causes, nearest, possible, trace, why_absent
+from thanos_tui.options.values import to_text
+
+CATALOGUE = load()
+
+EXAMPLES: Mapping[str, Value] = {
+    "extra.files": ("/etc/motd=motd", "/opt=tree"),
+    "extra.yaml": ("more.yml",),
+    "getty.password": "./hash",
+    "kernel.cmdline": "debug",
+    "kernel.consoles": ("ttyS0,115200",),
+    "network.addresses": ("192.0.2.10/24",),
+    "network.dns": ("192.0.2.53", "192.0.2.54"),
+    "network.search": ("example.org",),
+    "network.gateways": ("192.0.2.1",),
+    "ntp.servers": ("192.0.2.123",),
+    "sshd.authorized-keys": ("other.pub",),
+    "sysctl.settings": ("vm.swappiness=10",),
+    "packages.mirrors": ("http://mirror.example/debian",),
+}
+
+
+@pytest.fixture
+def place(tmp_path: Path, home: Path, public_key: str) -> Path:
+    """A directory with the files that the examples name."""
+    (tmp_path / "motd").write_text("Hello\n")
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree" / "a").write_text("a\n")
+    (tmp_path / "more.yml").write_text("kernel: {cmdline: more}\nservices: [{name: more, image: more:1}]\n")
+    (tmp_path / "hash").write_text("$6$salt$hash\n")
+    (tmp_path / "other.pub").write_text(f"no-pty {public_key}\n")
+    return tmp_path
+
+
+def resolved_with(values: Mapping[str, Value]) -> Resolved:
+    plain = profile.read("thanos: 1", "test")
+    if values.get("network") == "static":
+        values = {"network.addresses": EXAMPLES["network.addresses"], **values}
+    return profile.override(plain, [f"{name}={to_text(value)}" for name, value in values.items()]).resolved
+
+
+def traced(resolved: Resolved, place: Path) -> tuple[Config, Sources]:
+    made = render(resolved, place, "test", make_key=False)
+    return made, trace(resolved, place, "test", made)
+
+
+def values_of(option: Option) -> Iterator[Value]:
+    if option.type == "bool":
+        yield from (False, True)
+    elif option.type == "int":
+        yield option.ranges[0].low + 7
+    elif option.values:
+        for choice in option.values:
+            yield choice.value if option.type == "choice" else (choice.value,)
+    elif option.type == "list":
+        yield EXAMPLES[option.name]
+    else:
+        yield EXAMPLES.get(option.name, "example")
+
+
+def needed(expression: Expression) -> dict[str, Value]:
+    """Values under which an expression holds."""
+    found: dict[str, Value] = {}
+    for part in conjuncts(expression):
+        match part:
+            case IsOn(name):
+                found[name] = True if CATALOGUE.options[name].type == "bool" else EXAMPLES[name]
+            case Not(IsOn(name)):
+                found[name] = False
+            case Compare(name, "=", literal):
+                found[name] = literal
+            case Compare(name, "!=", literal):
+                found[name] = next(c.value for c in CATALOGUE.options[name].values if c.value != literal)
+            case _:
+                raise AssertionError(f"teach the test about {part}")
+    for name in list(found):
+        found = {**needed(CATALOGUE.options[name].depends), **found}
+    return found
+
+
+def surroundings(option: Option, value: Value) -> dict[str, Value]:
+    """What has to be set beside an option that is to have a value."""
+    found = needed(option.depends)
+    for choice in option.values:
+        if value in (choice.value, (choice.value,)):
+            found |= needed(choice.depends)
+    found.pop(option.name, None)
+    return found
+
+
+def named_in_the_change(before: tuple[Config, Sources], after: tuple[Config, Sources]) -> set[str]:
+    """The options behind every line of one config that the other one does not have."""
+    secrets: dict[str, int] = {}
+    names: set[str] = set()
+    sides = [(diff.lines(made, secrets), behind_it) for made, behind_it in (before, after)]
+    for (lines, origins), (others, _) in zip(sides, reversed(sides), strict=True):
+        there = {(line.entry, line.text) for line in others}
+        for line in lines:
+            if (line.entry, line.text) not in there:
+                names.update(origins.of(line.path))
+    return names
+
+
+@pytest.mark.parametrize("name", CATALOGUE.options)
+def test_what_an_option_changes_is_traced_back_to_it(name: str, place: Path) -> None:
+    option = CATALOGUE.options[name]
+    changed = False
+    for value in values_of(option):
+        beside = surroundings(option, value)
+        if name == "network.addresses":
+            beside[name] = ("192.0.2.99/24",)
+        if name == "sshd.generate-key":
+            make_profile_key("test")  # as a build does; without it the option has no effect on what is shown
+            before_it = traced(resolved_with(beside), place)
+            assert "sshd.generate-key" in before_it[1].of(path_of(before_it[0], "root/.ssh/authorized_keys"))
+            return
+        plain, given = resolved_with(beside), resolved_with({**beside, name: value})
+        before, after = traced(plain, place), traced(given, place)
+        if before[0] == after[0]:
+            continue
+        changed = True
+        found = named_in_the_change(before, after)
+        assert name in behind(CATALOGUE, found), f"{name} = {value} changed the config, and only {found} were found"
+        assert name in causes(tuple(found), plain, given)
+    only_settings = option.setting and name not in ("sshd.port", "output.architecture")
+    assert changed != bool(only_settings)
+
+
+def path_of(made: Config, file: str) -> tuple[str | int, ...]:
+    return ("files", [item.path for item in made.files].index(file), "contents")
+
+
+SETS: tuple[dict[str, Value], ...] = (
+    {},
+    {"network": "static", **{name: EXAMPLES[name] for name in EXAMPLES if name.startswith("network.")}},
+    {"network": "none", "containerd": False},
+    {"kernel.modules.all": True, "rngd.source": "jitter", "sshd.port": 22, "network.interface": "eth1"},
+    {name: False for name in CATALOGUE.options if name.startswith("kernel.modules.")},
+    {name: EXAMPLES[name] for name in ("extra.files", "sysctl.settings", "getty.password", "ntp.servers")},
+    {"getty.insecure": True, "kernel.cmdline": "", "hostname": "", "containerd.log-level": "debug"},
+)
+
+
+@pytest.mark.parametrize("values", SETS, ids=lambda values: ",".join(values)[:40] or "defaults")
+def test_tracing_sees_the_config_that_rendering_makes(values: dict[str, Value], place: Path) -> None:
+    """The two walk the templates each in its own way, so they are held together here."""
+    resolved = resolved_with(values)
+    key = profile_key("test")
+    filters = make_filters(Surroundings(place, profile_key=key if key.exists() else None))
+    joined: dict[str, object] = {}
+    for contribution in CATALOGUE.contributions:
+        if expressions.holds(contribution.condition, resolved.values):
+            filled, _ = _trace(contribution.template, _Scope(resolved.values, filters), ())
+            for section, content in filled.items():
+                joined[section] = (
+                    {**joined.get(section, {}), **content}
+                    if section == "kernel"
+                    else [  # type: ignore[dict-item]
+                        *joined.get(section, []),  # type: ignore[misc]
+                        *content,
+                    ]
+                )
+    assert joined == fill(CATALOGUE, resolved.values, Surroundings(place, profile_key=None))
+
+
+def names_at(values: dict[str, Value], place: Path) -> Callable[..., tuple[str, ...]]:
+    return traced(resolved_with(values), place)[1].of
+
+
+def test_values_know_the_options_they_are_made_of(place: Path) -> None:
+    of = names_at({"rngd.source": "jitter"}, place)
+    assert of(("kernel", "cmdline")) == ("kernel.consoles", "kernel.cmdline")
+    assert set(of(("kernel", "image"))) == {name for name in CATALOGUE.options if name.startswith("kernel.modules.")}
+    services = [item.name for item in render(resolved_with({}), place, "test").services]
+    assert of(("services", services.index("rngd"), "command", 1))[0] == "rngd.source"
+    assert "rngd.source" not in of(("services", services.index("rngd"), "image"))
+    assert of(("init", 0)) == ()
+    assert of(("init", 2)) == ("containerd",)
+
+
+def test_elements_spliced_into_a_list_are_told_apart(place: Path) -> None:
+    made, origins = traced(resolved_with(SETS[1]), place)
+    index = [item.name for item in made.onboot].index("static")
+    command = made.onboot[index].command or ()
+    nearest_names = {word: origins.of(("onboot", index, "command", at))[0] for at, word in enumerate(command)}
+    assert nearest_names["192.0.2.10/24"] == "network.addresses"
+    assert nearest_names["192.0.2.54"] == "network.dns"
+    assert nearest_names["192.0.2.1"] == "network.gateways"
+
+
+def test_what_merged_yaml_brings_is_its_own(place: Path) -> None:
+    made, origins = traced(resolved_with({"extra.yaml": ("more.yml",), "extra.files": ("/etc/motd=motd",)}), place)
+    last = len(made.services) - 1
+    assert made.services[last].name == "more"
+    assert origins.of(("services", last, "image")) == ("extra.yaml",)
+    assert origins.of(("kernel", "cmdline")) == ("extra.yaml",)
+    assert "extra.yaml" not in origins.of(("kernel", "image"))
+    assert origins.of(path_of(made, "etc/motd")) == ("extra.files",)
+
+
+def test_the_nearest_are_those_that_no_other_needs(place: Path) -> None:
+    resolved = resolved_with({})
+    assert nearest(resolved, ("containerd", "ntp", "ntp.servers")) == ("ntp.servers",)
+    assert nearest(resolved, ("sshd.authorized-keys", "sshd.generate-key", "containerd", "sshd")) == (
+        "sshd.authorized-keys",
+        "sshd.generate-key",
+    )
+    everything = resolved_with({"kernel.modules.all": True})
+    modules = tuple(name for name in CATALOGUE.options if name.startswith("kernel.modules."))
+    assert nearest(everything, modules) == ("kernel.modules.all",)
+
+
+def test_the_cause_is_what_somebody_changed(place: Path) -> None:
+    """Without a network there is no time service: the network is to blame, not the service."""
+    before, after = resolved_with({}), resolved_with({"network": "none"})
+    assert causes(("ntp", "containerd"), before, after) == ("network",)
+    assert causes(("ntp.servers",), before, resolved_with({"ntp.servers": ("a.example",)})) == ("ntp.servers",)
+    # Nothing is set otherwise: a file that an option names has changed.
+    assert causes(("sshd", "sshd.authorized-keys"), before, before) == ("sshd.authorized-keys",)
+
+
+def test_an_entry_that_is_missing_here_could_come_from(place: Path) -> None:
+    resolved = resolved_with({"network": "static", "network.addresses": EXAMPLES["network.addresses"]})
+    assert possible(resolved, ("onboot", "dhcp")) == ("network",)
+    assert possible(resolved, ("files", "etc/getty.shadow")) == ("getty.password",)
+    assert possible(resolved, ("services", "somebody's")) == ("extra.yaml",)
+    assert possible(resolved, ("files", "opt/thing")) == ("extra.files", "extra.yaml")
+    assert set(possible(resolved, ("services", "rngd #2"))) == {"rngd", "rngd.source", "containerd"}
+
+
+def test_why_an_option_is_not_in_the_yaml(place: Path) -> None:
+    resolved = resolved_with({"network": "none"})
+    assert "about the build" in why_absent(resolved, "output.compression")
+    assert "not available" in why_absent(resolved, "ntp")
+    assert "is off" in why_absent(resolved, "getty.insecure")
+    assert "is empty" in why_absent(resolved, "sysctl.settings")
+    assert "as it is set" in why_absent(resolved, "containerd.log-level")
+
+
+def test_conditions_around_a_template_count(make_catalogue: Callable[[str], Catalogue], home: Path) -> None:
+    catalogue = make_catalogue(
+        """
+        menu: M
+        help: H
+        items:
+          - {option: a, type: bool, prompt: A, help: A}
+          - {option: b, type: bool, prompt: B, help: B}
+          - {option: c, type: string, prompt: C, help: C, default: text}
+          - {option: d, type: list, prompt: D, help: D, default: [x, y]}
+        config:
+          - if: '!a'
+            services:
+              - name: one
+                image: {first: [{if: b, then: 'b:1'}, {let: {n: '${c}'}, in: 'n:${n}'}]}
+                env: [{if: b, then: B=1, else: B=0}, '${d}', {join: ',', of: ['${d}']}]
+        """
+    )
+    resolved = resolve(catalogue, {})
+    made = render(resolved, home, "test")
+    of = trace(resolved, home, "test", made).of
+    assert made.services[0].image == "n:text"
+    assert of(("services", 0, "name")) == ("a",)
+    assert of(("services", 0, "image")) == ("c", "b", "a")
+    assert [of(("services", 0, "env", index)) for index in range(4)] == [("b", "a"), ("d", "a"), ("d", "a"), ("d", "a")]
