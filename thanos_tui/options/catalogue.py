@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal
 
 from thanos_tui.errors import Where, nearest
-from thanos_tui.options.expressions import Expression, Value
+from thanos_tui.options.expressions import Expression, Value, names
 from thanos_tui.options.templates import Node
 
 Type = Literal["bool", "choice", "int", "string", "list"]
@@ -87,6 +88,12 @@ class Option:
     warning: str = ""
     setting: str = ""
 
+    def conditions(self) -> Iterator[Expression]:
+        """What decides its default, its bounds and the values on offer."""
+        yield from (default.condition for default in self.defaults)
+        yield from (bounds.condition for bounds in self.ranges)
+        yield from (choice.depends for choice in self.values)
+
 
 @dataclass(frozen=True)
 class Menu:
@@ -121,6 +128,27 @@ class Catalogue:
     contributions: tuple[Contribution, ...]
     order: tuple[str, ...]
     selectors: Mapping[str, tuple[tuple[str, Expression], ...]] = field(default_factory=dict)
+
+    def needs(self, name: str) -> frozenset[str]:
+        """The options that the state of this one is worked out from."""
+        option = self.options[name]
+        by = self.selectors.get(name, ())
+        conditions = [option.depends, *option.conditions(), *(condition for _selector, condition in by)]
+        return frozenset(selector for selector, _condition in by).union(*map(names, conditions))
+
+    @cached_property
+    def dependents(self) -> Mapping[str, tuple[str, ...]]:
+        """For each option, those whose state is worked out from it."""
+        found: dict[str, list[str]] = {name: [] for name in self.options}
+        for name in self.order:
+            for needed in self.needs(name):
+                found[needed].append(name)
+        return {name: tuple(others) for name, others in found.items()}
+
+    @cached_property
+    def position(self) -> Mapping[str, int]:
+        """The place of each option in ``order``."""
+        return {name: place for place, name in enumerate(self.order)}
 
     def nearest(self, name: str) -> str | None:
         """The option whose name is most like ``name``, for "did you mean"."""

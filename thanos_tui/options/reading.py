@@ -286,13 +286,14 @@ class _Reading:
             for name in templates.names(contribution.template):
                 if name not in self.options:
                     raise InputError(f"the template speaks of {name}, which is no option", where=contribution.where)
-        return Catalogue(
+        made = Catalogue(
             options=self.options,
             menus=menus,
             contributions=tuple(self.contributions),
-            order=_order(self.options, selectors),
+            order=(),
             selectors={name: tuple(by) for name, by in selectors.items()},
         )
+        return replace(made, order=_order(made))
 
 
 def _pattern(file: _File, data: Mapping[str, Any], path: Path_) -> re.Pattern[str] | None:
@@ -342,24 +343,18 @@ def _check_expression(expression: Expression, options: Mapping[str, Option], whe
             raise InputError(f"{leaf.option} is a number, and {leaf.literal} is none", where=where)
 
 
-def _order(options: Mapping[str, Option], selectors: Mapping[str, list[tuple[str, Expression]]]) -> tuple[str, ...]:
+def _order(catalogue: Catalogue) -> tuple[str, ...]:
     """Every option after those its value depends on. Raises InputError for a circle, naming it."""
     graph = TopologicalSorter[str]()
-    for option in options.values():
-        needs = set(expressions.names(option.depends))
-        for condition in (*(part.condition for part in option.defaults), *(part.condition for part in option.ranges)):
-            needs |= expressions.names(condition)
-        for choice in option.values:
-            needs |= expressions.names(choice.depends)
-        for selector, condition in selectors.get(option.name, ()):
-            needs |= {selector} | expressions.names(condition)
-        graph.add(option.name, *sorted(needs))
+    for name in catalogue.options:
+        graph.add(name, *sorted(catalogue.needs(name)))
     try:
         return tuple(graph.static_order())
     except CycleError as error:
         circle: list[str] = error.args[1]
         raise InputError(
-            f"these options depend on each other in a circle: {' ← '.join(circle)}", where=options[circle[0]].where
+            f"these options depend on each other in a circle: {' ← '.join(circle)}",
+            where=catalogue.options[circle[0]].where,
         ) from None
 
 

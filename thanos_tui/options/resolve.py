@@ -7,8 +7,9 @@ does not turn an option on whose own dependencies do not hold; it is reported as
 
 from __future__ import annotations
 
+import heapq
 import platform
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
@@ -110,6 +111,7 @@ class Problem:
     """An assignment that cannot stand; the option has the value it would have without it.
 
     inactive: the option is not active, so that the assignment has no effect anyway.
+    missing: the option has no value, and needs one.
     """
 
     option: str
@@ -117,6 +119,7 @@ class Problem:
     hint: str | None
     origin: Origin
     inactive: bool = False
+    missing: bool = False
 
     def error(self) -> InputError:
         """The problem as an error at the place where the value was given."""
@@ -175,6 +178,40 @@ def resolve(catalogue: Catalogue, assignments: Assignments, facts: Facts | None 
         if problem is not None:
             problems.append(problem)
     return Resolved(catalogue, MappingProxyType(states), tuple(problems), MappingProxyType(values))
+
+
+def resolve_after(
+    before: Resolved, assignments: Assignments, names: Iterable[str], facts: Facts | None = None
+) -> Resolved:
+    """What :func:`resolve` gives, where ``assignments`` differ from those of ``before`` in these options only.
+
+    Looks at nothing but what depends on them: for trying out many changes, one after the other.
+    """
+    facts = facts or Facts()
+    catalogue = before.catalogue
+    states, values = dict(before.states), dict(before.values)
+    problems = {problem.option: problem for problem in before.problems}
+    due = sorted({catalogue.position[name] for name in names})
+    queued = set(due)
+    while due:
+        name = catalogue.order[heapq.heappop(due)]
+        state, problem = _resolve_one(catalogue, catalogue.options[name], assignments.get(name), values, facts)
+        same = state == states[name]
+        states[name], values[name] = state, state.value
+        problem = problem or _requirement(state, states)
+        if problem is None:
+            problems.pop(name, None)
+        else:
+            problems[name] = problem
+        if same:
+            continue
+        for dependent in catalogue.dependents[name]:
+            place = catalogue.position[dependent]
+            if place not in queued:
+                queued.add(place)
+                heapq.heappush(due, place)
+    ordered = tuple(sorted(problems.values(), key=lambda problem: catalogue.position[problem.option]))
+    return Resolved(catalogue, MappingProxyType(states), ordered, MappingProxyType(values))
 
 
 def _resolve_one(
@@ -285,7 +322,7 @@ def _requirement(state: State, states: Mapping[str, State]) -> Problem | None:
         # Nobody said anything of this option: the place to mend is where it was made to be needed.
         causes = [states[name].origin for part in reasons for name in sorted(expressions.names(part))]
         origin = next((cause for cause in causes if not isinstance(cause, ByDefault)), origin)
-    return Problem(option.name, f"{option.name} must not be empty{because}", "give it a value", origin)
+    return Problem(option.name, f"{option.name} must not be empty{because}", "give it a value", origin, missing=True)
 
 
 def visible(resolved: Resolved, menu: Menu) -> Iterator[Menu | State]:
