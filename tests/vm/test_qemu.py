@@ -54,7 +54,13 @@ def test_virtualbox_devices_hold_no_virtio() -> None:
 
 def test_qemu_devices_are_virtio_without_a_balloon() -> None:
     devices = following(argv_of(Boot(disk=Path("/d")), Settings()), "-device")
-    assert {word.split(",")[0] for word in devices} == {"virtio-blk-pci", "virtio-net-pci", "virtio-rng-pci", "VGA"}
+    assert {word.split(",")[0] for word in devices} == {
+        "virtio-blk-pci",
+        "virtio-net-pci",
+        "virtio-rng-pci",
+        "virtio-tablet-pci",
+        "VGA",
+    }
 
 
 def test_ports_lead_in_from_loopback_only() -> None:

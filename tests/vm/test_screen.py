@@ -1,11 +1,19 @@
 from __future__ import annotations
 
 import struct
+import time
 import zlib
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
-from thanos_tui.vm.screen import png_of_ppm
+from thanos_tui import vm
+from thanos_tui.errors import HostError, MachineError
+from thanos_tui.events import Reporter
+from thanos_tui.vm import Machine, Picture
+from thanos_tui.vm.screen import picture_of_ppm, png
 
 
 def decode(png: bytes) -> tuple[int, int, bytes]:
@@ -30,16 +38,58 @@ def decode(png: bytes) -> tuple[int, int, bytes]:
 
 def test_every_pixel_comes_through() -> None:
     pixels = bytes(range(3 * 2 * 3))
-    assert decode(png_of_ppm(b"P6\n3 2\n255\n" + pixels)) == (3, 2, pixels)
+    picture = picture_of_ppm(b"P6\n3 2\n255\n" + pixels)
+    assert picture == Picture(3, 2, pixels)
+    assert decode(png(picture)) == (3, 2, pixels)
 
 
 def test_pixels_that_look_like_space_are_no_header() -> None:
-    assert decode(png_of_ppm(b"P6\n1 1\n255\n\n\n\n")) == (1, 1, b"\n\n\n")
+    assert picture_of_ppm(b"P6\n1 1\n255\n\n\n\n") == Picture(1, 1, b"\n\n\n")
 
 
 @pytest.mark.parametrize(
-    "ppm", [b"", b"P5\n1 1\n255\n1", b"P6\n1 1\n65535\n123456", b"P6\n2 2\n255\n123", b"P6\n1 1\n255\n1234"]
+    "ppm",
+    [
+        b"",
+        b"P5\n1 1\n255\n1",
+        b"P6\n1 1\n65535\n123456",
+        b"P6\n2 2\n255\n123",
+        b"P6\n1 1\n255\n1234",
+        b"P6\n0 0\n255\n",
+    ],
 )
 def test_anything_else_is_refused(ppm: bytes) -> None:
     with pytest.raises(ValueError, match="PPM"):
-        png_of_ppm(ppm)
+        picture_of_ppm(ppm)
+
+
+def open_files(process: str) -> list[str]:
+    """What a process has open, but for the directory that is read to learn it."""
+    names = []
+    for each in Path(f"/proc/{process}/fd").iterdir():
+        with suppress(FileNotFoundError):
+            names.append(str(each.readlink()))
+    return sorted(name for name in names if not name.startswith("/proc/"))
+
+
+def test_a_picture_leaves_nothing_behind(start: Callable[..., Machine], tmp_path: Path) -> None:
+    machine = start("deaf", "up\n")
+    vm.wait_for_serial(machine, "up", 30, Reporter())
+    before = set(machine.directory.iterdir()), open_files("self")
+    pictures = [vm.picture(machine) for _ in range(10)]
+    assert (set(machine.directory.iterdir()), open_files("self")) == before
+    # QEMU notices a moment later that we have hung up, and then closes what it was lent.
+    deadline = time.monotonic() + 10
+    while any("memfd:screen" in name for name in open_files(str(machine.pid))):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    # SeaBIOS has written on the screen: light on black.
+    last = pictures[-1]
+    assert len(set(last.rgb)) > 1
+    vm.screenshot(machine, tmp_path / "screen.png")
+    assert decode((tmp_path / "screen.png").read_bytes())[:2] == (last.width, last.height)
+    with pytest.raises(HostError, match="cannot write"):
+        vm.screenshot(machine, Path("/proc/nowhere/screen.png"))
+    vm.stop(machine, patience=0)
+    with pytest.raises(MachineError):
+        vm.picture(machine)
