@@ -12,7 +12,7 @@ pytest := .venv/bin/python -m pytest
 
 .DEFAULT_GOAL := build
 
-.PHONY: build run setup setup-testing test test-all lint bench clean help
+.PHONY: build run setup setup-testing test test-all lint bench bench-tui clean help
 
 build: setup ## set up, then build PROFILE as FORMAT into OUTPUT
 	@$(thanos) --replay $(PROFILE) --format $(FORMAT) --output $(OUTPUT) --generate-key
@@ -37,6 +37,9 @@ test-all: lint ## the long ones too
 
 bench: setup-testing ## measure, side by side with upstream linuxkit where it is installed
 	@.venv/bin/python benchmarks/road.py
+
+bench-tui: setup-testing ## measure the app, side by side with two other menuconfigs
+	@.venv/bin/python benchmarks/tui.py
 
 clean: ## remove outputs and the virtual environment; the cache in ~/.cache/thanos-tui stays
 	@rm -rf $(OUTPUT) .venv build dist *.egg-info

@@ -44,6 +44,7 @@ TESTING = {
     "openssh-client": "a second SSH client",
     "openssh-server": "a second SSH server",
     "shellcheck": "reads our shell scripts",
+    "tmux": "a terminal to run the app in",
     "zstd": "reads segments back",
 }
 
