@@ -127,7 +127,8 @@ async def _unlock(path: Path, ask: Ask) -> list[asyncssh.SSHKeyPair]:
         if passphrase is None:
             raise ConsoleError(f"the key {path} has a passphrase, and there is no terminal to ask for it", hint=remedy)
         try:
-            return list(asyncssh.load_keypairs(str(path), passphrase=passphrase))
+            # In a thread: opening a key takes its time on purpose.
+            return list(await asyncio.to_thread(asyncssh.load_keypairs, str(path), passphrase=passphrase))
         except (asyncssh.KeyEncryptionError, asyncssh.KeyImportError) as error:
             if "bcrypt" in str(error):
                 raise ConsoleError(

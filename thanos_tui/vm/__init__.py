@@ -5,7 +5,7 @@ from thanos_tui.vm.ports import Forward, parse_forward
 from thanos_tui.vm.qemu import Boot, Settings, boot_of
 from thanos_tui.vm.registry import Machine, find, machines, remove
 from thanos_tui.vm.screen import Picture, picture, screenshot
-from thanos_tui.vm.serial import check_up, last_lines, logs, open_serial, serial_position, wait_for_serial
+from thanos_tui.vm.serial import check_up, last_lines, logs, open_serial, serial_position, serial_since, wait_for_serial
 
 __all__ = [
     "Boot",
@@ -28,6 +28,7 @@ __all__ = [
     "remove",
     "screenshot",
     "serial_position",
+    "serial_since",
     "start",
     "stop",
     "wait",

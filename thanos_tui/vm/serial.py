@@ -97,6 +97,18 @@ def serial_position(machine: Machine) -> int:
         return 0
 
 
+def serial_since(machine: Machine, position: int) -> bytes:
+    """What the guest said after a position (see serial_position), as it said it: with its escape sequences."""
+    try:
+        with (machine.directory / SERIAL_LOG).open("rb") as stream:
+            stream.seek(position)
+            return stream.read()
+    except FileNotFoundError:
+        return b""
+    except OSError as error:
+        raise HostError(f"cannot read {machine.directory / SERIAL_LOG}: {error.strerror}") from error
+
+
 def wait_for_serial(
     machine: Machine, pattern: str | re.Pattern[str], timeout: float, reporter: Reporter, since: int = 0
 ) -> str:
