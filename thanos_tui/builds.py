@@ -2,15 +2,36 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from thanos_tui.events import Took
 from thanos_tui.files import replacing, state_dir
 
-KEPT = 100  # builds remembered; a record is a few hundred bytes
+if TYPE_CHECKING:
+    from thanos_tui.linuxkit.config import Config
+
+KEPT = 100  # builds remembered; a record is a few kilobytes
+
+
+@dataclass(frozen=True)
+class PartSize:
+    """What a component takes in the image.
+
+    location: where in the config it stands (``services[2]``, ``kernel``). name: what it is called there. source: the
+    full name of its image, or LinuxKit's word for parts that come from none (``linuxkit.files``).
+    bytes: compressed, as they are in the initrd; of the kernel also the kernel itself. Containers with one image
+    share its files: they count for the first of them.
+    """
+
+    location: str
+    name: str
+    source: str
+    bytes: int
 
 
 @dataclass(frozen=True)
@@ -21,6 +42,8 @@ class Build:
     outputs: absolute paths of the files that can be booted, the profile's first format first.
     memory_mib, cpus, architecture: of the machine that runs it. ssh_port: where its SSH server listens.
     identity: the private key that logs in, if the profile has one of its own.
+    parts: what its components take; empty where that is not known. steps: how long its steps took when they were last
+    done, which may have been in an earlier build. config: the file below ``state_dir()/configs`` with its YAML.
     """
 
     name: str
@@ -31,6 +54,9 @@ class Build:
     architecture: str
     ssh_port: int | None
     identity: str | None
+    parts: tuple[PartSize, ...] = ()
+    steps: tuple[Took, ...] = ()
+    config: str = ""
 
 
 def _path() -> Path:
@@ -41,20 +67,94 @@ def builds() -> list[Build]:
     """The builds remembered, the latest first; a damaged record counts as none, as it only saves typing."""
     try:
         entries: list[dict[str, Any]] = json.loads(_path().read_bytes())
-        return [Build(**{**entry, "outputs": tuple(entry["outputs"])}) for entry in entries]
+        return [_read(entry) for entry in entries]
     except (OSError, ValueError, TypeError, KeyError):
         return []
 
 
-def remember(build: Build) -> None:
-    """Put a build first. Older ones keep the outputs that it has not written anew, and are forgotten without any."""
+def _read(entry: dict[str, Any]) -> Build:
+    # Records of earlier versions say less.
+    lists = {
+        "outputs": tuple(entry["outputs"]),
+        "parts": tuple(PartSize(**part) for part in entry.get("parts", ())),
+        "steps": tuple(Took(**step) for step in entry.get("steps", ())),
+    }
+    return Build(**{**entry, **lists})
+
+
+def remember(build: Build, config: Config | None = None) -> Build:
+    """Put a build first, with the config it was made from, and return it as it is remembered.
+
+    Older ones keep the outputs that it has not written anew, and are forgotten without any. Raises HostError.
+    """
+    if config is not None:
+        from thanos_tui.linuxkit.config import dump
+
+        data = dump(config).encode()
+        build = replace(build, config=f"{hashlib.sha256(data).hexdigest()[:32]}.yml")
+        path = _configs() / build.config
+        if not path.exists():
+            # Configs hold secrets: keys, hashes of passwords.
+            with replacing(path, 0o600) as stream:
+                stream.write(data)
     known = builds()
+    before = previous(build, known)
+    if before is not None:
+        # What was done already took no time now, and will when it has to be done again.
+        done = {step.step: step for step in (*before.steps, *build.steps)}
+        build = replace(build, steps=tuple(done.values()))
     kept = [replace(each, outputs=tuple(o for o in each.outputs if o not in build.outputs)) for each in known]
     others = [each for each in kept if each.outputs]
-    if [build, *others] == known:
-        return
-    with replacing(_path(), 0o600) as stream:
-        stream.write(json.dumps([asdict(each) for each in [build, *others][:KEPT]], indent=1).encode())
+    now = [build, *others][:KEPT]
+    if now != known:
+        with replacing(_path(), 0o600) as stream:
+            stream.write(json.dumps([asdict(each) for each in now], indent=1).encode())
+        _prune({each.config for each in now})
+    return build
+
+
+def _configs() -> Path:
+    return state_dir() / "configs"
+
+
+def _prune(used: set[str]) -> None:
+    for path in _configs().glob("*.yml"):
+        if path.name not in used:
+            path.unlink(missing_ok=True)
+
+
+def config_of(build: Build) -> Config | None:
+    """The config that a build was made from; None if that was not remembered, or is damaged."""
+    from thanos_tui.errors import InputError
+    from thanos_tui.linuxkit.config import read
+
+    path = _configs() / build.config
+    try:
+        return read(path.read_bytes(), str(path)) if build.config else None
+    except (OSError, InputError):
+        return None
+
+
+def previous(build: Build, known: Sequence[Build]) -> Build | None:
+    """The build before this one: the last one of its profile, or else of files with the same names."""
+    same = (each for each in known if build.profile and each.profile == build.profile)
+    return next(same, None) or next((each for each in known if set(each.outputs) & set(build.outputs)), None)
+
+
+def sizes() -> Mapping[str, int]:
+    """What images take in what boots, compressed, in bytes, by their full names: from the latest builds that know."""
+    found: dict[str, int] = {}
+    for build in reversed(builds()):
+        sums: dict[str, int] = {}
+        for part in build.parts:
+            sums[part.source] = sums.get(part.source, 0) + part.bytes
+        found.update(sums)
+    return found
+
+
+def took() -> Mapping[str, Took]:
+    """How long each step took when it was done last, by its path."""
+    return {step.step: step for build in reversed(builds()) for step in build.steps}
 
 
 def built_as(output: Path, known: Sequence[Build] | None = None) -> Build | None:

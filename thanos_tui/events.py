@@ -19,6 +19,14 @@ Level = Literal["debug", "info", "warning", "error"]
 
 
 @dataclass(frozen=True)
+class StepPlanned:
+    """A piece of work is going to come, as far as one can know by now."""
+
+    step: str
+    title: str
+
+
+@dataclass(frozen=True)
 class StepStarted:
     """A piece of work begins. ``step`` is its path (``images/sshd``), ``total`` its size in ``unit`` if known."""
 
@@ -35,6 +43,19 @@ class Progress:
     step: str
     done: int
     total: int | None = None
+
+
+@dataclass(frozen=True)
+class Item:
+    """One of the things that a step does side by side (a download, a component) has come so far.
+
+    done, total: in the unit of the step. It is over once ``done`` is ``total``, or with the step.
+    """
+
+    step: str
+    name: str
+    done: int
+    total: int
 
 
 @dataclass(frozen=True)
@@ -66,12 +87,21 @@ class Artefact:
     sha256: str
 
 
-Event = StepStarted | Progress | LogLine | StepFinished | Artefact
+Event = StepPlanned | StepStarted | Progress | Item | LogLine | StepFinished | Artefact
 Listener = Callable[[Event], None]
 
 
 def ignore(_event: Event) -> None:
     """The listener for callers that do not care."""
+
+
+@dataclass(frozen=True)
+class Took:
+    """How long a step took that ended well, and how much it did in its unit (0 where nothing is counted)."""
+
+    step: str
+    seconds: float
+    amount: int
 
 
 @dataclass
@@ -84,6 +114,7 @@ class Step:
     done: int = 0
     note: str = ""
     _shown: float = 0.0
+    _items: dict[str, float] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def advance(self, amount: int) -> None:
@@ -100,6 +131,15 @@ class Step:
                 return
             self._shown = now
         self.reporter.report(Progress(self.path, self.done, self.total))
+
+    def item(self, name: str, done: int, total: int) -> None:
+        """Report how far one of the things has come that are done side by side; :meth:`advance` counts them all."""
+        with self._lock:
+            now = time.monotonic()
+            if now - self._items.get(name, 0.0) < 0.1 and done < total:
+                return
+            self._items[name] = now
+        self.reporter.report(Item(self.path, name, done, total))
 
     def complete(self) -> None:
         """Report that all of it is done, if any of it was reported: a bar that ends well ends at its end."""
@@ -120,6 +160,8 @@ class Reporter:
         self._listener = listener
         self._lock = threading.Lock()
         self._cancelled = threading.Event()
+        self.took: list[Took] = []
+        """The steps that have ended well so far."""
 
     def report(self, event: Event) -> None:
         with self._lock:
@@ -157,4 +199,7 @@ class Reporter:
             step.complete()
             ok = True
         finally:
-            self.report(StepFinished(path, ok, time.monotonic() - started, step.note))
+            seconds = time.monotonic() - started
+            if ok:
+                self.took.append(Took(path, seconds, step.done))
+            self.report(StepFinished(path, ok, seconds, step.note))

@@ -10,13 +10,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from thanos_tui import options, profile
-from thanos_tui.builds import Build, remember
+from thanos_tui.builds import Build, PartSize, remember
 from thanos_tui.errors import HostError
 from thanos_tui.events import Artefact, Reporter
 from thanos_tui.linuxkit.config import Config
 from thanos_tui.options import BuildSettings, Resolved
+
+if TYPE_CHECKING:
+    from thanos_tui.build.rootfs import Part
 
 GENERATE_KEY = "sshd.generate-key=y"
 
@@ -88,7 +92,7 @@ def build(
         reporter.log(f"{option}: {warning}", "warning")
     config = options.render(given.resolved, given.directory, given.name)
     settings = options.settings(given.resolved, given.directory)
-    artefacts, changes = make(
+    made = make(
         config,
         settings,
         output,
@@ -98,18 +102,28 @@ def build(
         update=update,
     )
     key = options.profile_key(given.name)
-    made = Build(
+    build = Build(
         name=settings.name,
         profile=str(given.path.absolute()) if given.path else "",
-        outputs=bootable(artefacts),
+        outputs=bootable(made.artefacts),
         memory_mib=settings.memory_mib,
         cpus=settings.cpus,
         architecture=settings.architecture,
         ssh_port=settings.ssh_port,
         identity=str(key) if key.exists() else None,
+        parts=made.parts,
+        steps=tuple(reporter.took),
     )
-    remember(made)
-    return Replayed(artefacts, config, settings, changes, made)
+    return Replayed(made.artefacts, config, settings, made.changes, remember(build, config))
+
+
+@dataclass(frozen=True)
+class Made:
+    """What a config was made into: the files, how the lock changed, and what each component takes of the image."""
+
+    artefacts: tuple[Artefact, ...]
+    changes: tuple[str, ...]
+    parts: tuple[PartSize, ...]
 
 
 def make(
@@ -123,8 +137,8 @@ def make(
     update: bool = False,
     store: Path | None = None,
     decompress_kernel: bool = False,
-) -> tuple[tuple[Artefact, ...], tuple[str, ...]]:
-    """Build a config: its images, root filesystem and outputs; and what changed in the lock.
+) -> Made:
+    """Build a config: its images, root filesystem and outputs.
 
     lock: the file that says which packages and images to use, written where it is missing; None does without.
     store: where images are kept, if not in the cache.
@@ -142,7 +156,7 @@ def make(
     before = locks.load(lock) if lock else None
     origin = Origin(settings.mirrors, settings.suite, settings.keyring)
 
-    def attempt() -> tuple[Sequence[Artefact], locks.Lock]:
+    def attempt() -> tuple[Sequence[Artefact], locks.Lock, Sequence[rootfs.Part]]:
         images, used = provide.provide(
             config.images(),
             settings.architecture,
@@ -165,13 +179,13 @@ def make(
             memory_mib=settings.memory_mib,
             level=settings.compression,
         )
-        return artefacts, used
+        return artefacts, used, parts
 
     try:
-        artefacts, used = attempt()
+        artefacts, used, parts = attempt()
     except Damaged as damaged:
         reporter.log(f"{damaged.message}: its image is made again", "warning")
-        artefacts, used = attempt()
+        artefacts, used, parts = attempt()
     if before and not update:
         # What this build does not use stays pinned: a component switched off for once must come back as it was.
         used = locks.Lock({**before.images, **used.images})
@@ -181,7 +195,25 @@ def make(
             locks.save(lock, used)
         except HostError as error:
             reporter.log(f"{error.message}; this build is not locked", "warning")
-    return tuple(artefacts), locks.changes(before, used) if before else ()
+    changes = locks.changes(before, used) if before else ()
+    return Made(tuple(artefacts), changes, part_sizes(config, parts, settings.compression))
+
+
+def part_sizes(config: Config, parts: Sequence[Part], level: int) -> tuple[PartSize, ...]:
+    """What each component of a config takes in what boots, as far as it was ever compressed; in the config's order."""
+    from thanos_tui.build import segments
+    from thanos_tui.images.reference import split
+
+    names = {"kernel": "kernel", "files": "files", "init": "package database"}
+    names |= {f"init[{number}]": split(image).name.rpartition("/")[2] for number, image in enumerate(config.init)}
+    names |= {f"volumes[{number}]": volume.name for number, volume in enumerate(config.volumes)}
+    names |= {f"{section}[{number}]": item.name for section, number, item in config.components()}
+    found: dict[str, PartSize] = {}
+    for part, size in segments.sizes(parts, level=level):
+        before = found.get(part.location)
+        name = names.get(part.location, part.location)
+        found[part.location] = PartSize(part.location, name, part.source, size + (before.bytes if before else 0))
+    return tuple(found.values())
 
 
 def bootable(artefacts: Sequence[Artefact]) -> tuple[str, ...]:

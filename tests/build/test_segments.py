@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from thanos_tui.build import blobs, initrd, segments
 from thanos_tui.build.rootfs import Part
 from thanos_tui.errors import BuildError, HostError, Interrupted
-from thanos_tui.events import Event, LogLine, Progress, Reporter, StepFinished
+from thanos_tui.events import Event, Item, LogLine, Progress, Reporter, StepFinished
 from thanos_tui.tree import Member
 
 File = Callable[..., Member]
@@ -112,6 +112,26 @@ def test_progress_ends_at_its_total(part: Parts, a_file: File, tmp_path: Path) -
     progress = [event for event in events if isinstance(event, Progress)]
     assert progress[-1].done == progress[-1].total == sum(part.size for part in parts)
     assert [event.note for event in events if isinstance(event, StepFinished)] == ["7 of 7 made"]
+
+
+def test_each_part_tells_how_far_it_is(part: Parts, a_file: File, tmp_path: Path) -> None:
+    events: list[Event] = []
+    parts = [part([a_file("f", os.urandom(n << 20))], location=f"services[{n}]") for n in (1, 2)]
+    segments.prepare(parts, Reporter(events.append), cache=tmp_path)
+    items = [event for event in events if isinstance(event, Item)]
+    assert {item.name for item in items if item.done == item.total} == {segments.name(part) for part in parts}
+
+
+def test_sizes_are_those_of_what_boots(part: Parts, a_file: File, tmp_path: Path) -> None:
+    kernel = part([Member("boot", "dir"), a_file("boot/kernel", os.urandom(5000)), a_file("boot/cmdline", b"quiet")])
+    other = part([a_file("f", os.urandom(9000))], location="services[0]")
+    assert segments.sizes([kernel, other], cache=tmp_path) == ()
+    system = initrd.join(segments.prepare([kernel, other], Reporter(), cache=tmp_path))
+    missing = part([a_file("never made", b"x")])
+    sizes = dict(segments.sizes([kernel, missing, other], cache=tmp_path))
+    assert list(sizes) == [kernel, other]
+    assert sum(sizes.values()) == system.total
+    assert sizes[other] > 9000
 
 
 def test_lost_attributes_are_told_once(part: Parts, a_file: File, tmp_path: Path) -> None:

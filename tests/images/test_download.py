@@ -49,6 +49,27 @@ def test_brings_everything_once_and_reports_bytes(one: Apt, packages: list[Packa
     assert list((cached(packages[0]).parents[1] / "partial").iterdir()) == []
 
 
+def test_reports_each_download_under_way(one: Apt, packages: list[Package], monkeypatch: pytest.MonkeyPatch) -> None:
+    from thanos_tui.events import Item
+    from thanos_tui.images import download
+
+    big = max(packages, key=lambda package: package.size)
+    together = download.together
+
+    def halfway(commands: Any, environment: Any, tick: Any) -> Any:
+        download._partial(big).write_bytes(bytes(big.size // 2))
+        tick()
+        download._partial(big).unlink()
+        return together(commands, environment, tick)
+
+    monkeypatch.setattr(download, "together", halfway)
+    events: list[Any] = []
+    fetch(packages, one, Reporter(events.append))
+    items = [event for event in events if isinstance(event, Item) and event.name == str(big)]
+    assert (items[0].done, items[0].total) == (big.size // 2, big.size)
+    assert items[-1].done == big.size
+
+
 def test_fetches_a_damaged_file_of_the_cache_again(one: Apt, packages: list[Package], mirror: Any) -> None:
     path = fetch(packages[:1], one, Reporter())[packages[0]]
     whole = path.read_bytes()

@@ -19,7 +19,7 @@ from thanos_tui import programs
 from thanos_tui.build import formats as declared
 from thanos_tui.build import segments
 from thanos_tui.build.formats import Format
-from thanos_tui.events import Artefact, Reporter
+from thanos_tui.events import Artefact, Reporter, StepPlanned
 from thanos_tui.files import cache_dir, replacing
 
 if TYPE_CHECKING:
@@ -62,6 +62,8 @@ def build(
         from thanos_tui.build import preflight
 
         preflight.check(missing, work.directory, name, arch, size_mib)
+        for format_ in missing:
+            reporter.report(StepPlanned(*work.step(format_)))
         for format_ in missing:
             records[format_] = work.make(format_)
     needed = max(record.ram_mib for record in records.values() if record)
@@ -114,6 +116,11 @@ class _Work:
     reporter: Reporter
     _system: Bootable | None = None
 
+    def step(self, format_: Format) -> tuple[str, str]:
+        """The step that writes a format's files, and its title."""
+        names = (path.name for path in format_.paths(self.directory, self.name))
+        return f"output/{format_.name}", f"Write {', '.join(names)}"
+
     def unchanged(self, format_: Format) -> _Record | None:
         """What is known of a format's files, if that still holds."""
         try:
@@ -143,8 +150,7 @@ class _Work:
 
         identity = self._identity(format_)
         paths = format_.paths(self.directory, self.name)
-        title = f"Write {', '.join(path.name for path in paths)}"
-        step = f"output/{format_.name}"
+        step, title = self.step(format_)
         if format_.name == "tar":
             total = sum(part.size for part in self.parts)
             with self.reporter.step(step, title, total, "bytes") as at_work:

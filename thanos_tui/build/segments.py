@@ -95,6 +95,17 @@ def prepare(
     return tuple(made)
 
 
+def sizes(
+    parts: Iterable[Part], *, level: int = LEVEL, cache: Path | None = None
+) -> tuple[tuple[Part, int], ...]:
+    """What each part takes in what boots, compressed, in bytes: its segment, and the kernel and microcode from it.
+
+    Parts whose segments were never made (for a tar, say) or are gone from the cache are left out.
+    """
+    room = _Room(cache or cache_dir() / "segments", level)
+    return tuple((part, size) for part in parts if (size := room.size(part)) is not None)
+
+
 class _Room:
     """Where segments are kept, and how they are made."""
 
@@ -111,6 +122,14 @@ class _Room:
             return None
         boot = {name: found for name in survey.boot if (found := blobs.find(self._boot_path(part, name)))}
         return Segment(part, survey, blob, boot) if len(boot) == len(survey.boot) else None
+
+    def size(self, part: Part) -> int | None:
+        """Bytes of a part's segment and of its files that boot; None if there is no segment."""
+        segment = blobs.find(self._path(part))
+        if segment is None:
+            return None
+        boot = (blobs.find(self._boot_path(part, f"boot/{name}")) for name in ("kernel", "cmdline", "ucode.cpio"))
+        return segment.size + sum(blob.size for blob in boot if blob)
 
     def make(self, part: Part, step: Step, check: Callable[[], None]) -> Segment:
         """Make what is missing of a part's segment; ``check`` raises when the work is to stop."""
@@ -144,6 +163,8 @@ class _Room:
             check()
             step.advance(min(left, size))
             left -= min(left, size)
+            if part.size:
+                step.item(name(part), part.size - left, part.size)
 
         def keeping_boot() -> Iterator[Member]:
             for member in _checked(part.members(), check):

@@ -156,7 +156,7 @@ def _build(arguments: argparse.Namespace, reporter: Reporter) -> int:
     )
     read = config.read_files(arguments.files)
     with asking(reporter):
-        artefacts, _ = make(
+        made = make(
             read,
             settings,
             arguments.dir,
@@ -167,7 +167,7 @@ def _build(arguments: argparse.Namespace, reporter: Reporter) -> int:
             decompress_kernel=arguments.decompress_kernel,
         )
     if not arguments.json:
-        _print_paths(artefacts)
+        _print_paths(made.artefacts)
     return 0
 
 

@@ -105,13 +105,21 @@ def _round(left: Sequence[Package], base: str | None, apt: Apt, all_: Sequence[P
     def tick() -> None:
         done = 0
         for package in all_:
-            path = _partial(package)
-            for place in (path, cached(package)):
+            size = 0
+            for place in (_partial(package), cached(package)):
                 if place.exists():
-                    done += min(place.stat().st_size, package.size)
+                    size = min(place.stat().st_size, package.size)
                     break
+            done += size
+            if 0 < size < package.size:
+                under_way.add(package)
+                step.item(str(package), size, package.size)
+            elif package in under_way:
+                under_way.remove(package)
+                step.item(str(package), package.size, package.size)
         step.advance(max(0, done - step.done))
 
+    under_way: set[Package] = set()
     finished = together(commands, apt.environment, tick)
     for package in left:
         _accept(package)

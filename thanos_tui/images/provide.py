@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from thanos_tui.errors import BuildError, IntegrityError, Interrupted
-from thanos_tui.events import Reporter, Step
+from thanos_tui.events import Reporter, Step, StepPlanned
 from thanos_tui.files import assets_dir, cache_dir, replacing
 from thanos_tui.images import recipes
 from thanos_tui.images.lock import Lock, LockedImage
@@ -175,6 +175,8 @@ class _Maker:
         result = {job.work.reference: (image, job.entry(image)) for job in jobs if (image := self.known(job))}
         left = [job for job in jobs if job.work.reference not in result]
         if left:
+            for job in left:
+                self.reporter.report(StepPlanned(job.step, job.title))
             self.download(package for job in left for package in job.first())
             failed = threading.Event()
 
@@ -252,7 +254,7 @@ class _Maker:
         from thanos_tui.images.compose import Missing
         from thanos_tui.images.elf import MissingLibrary
 
-        with self.reporter.step(f"images/{job.name}", f"Make the image {job.name}", unit="bytes") as step:
+        with self.reporter.step(job.step, job.title, unit="bytes") as step:
             try:
                 members = self.composed(job, job.first(), shelf)
             except (Missing, MissingLibrary):
@@ -308,6 +310,14 @@ class _Job:
     @property
     def name(self) -> str:
         return self.work.reference.removeprefix(recipes.PREFIX).removesuffix(f":{recipes.BASE}")
+
+    @property
+    def step(self) -> str:
+        return f"images/{self.name}"
+
+    @property
+    def title(self) -> str:
+        return f"Make the image {self.name}"
 
     @functools.cached_property
     def key(self) -> str:
