@@ -123,9 +123,10 @@ class Document:
     def _refuse_new_problems(self, resolved: Resolved, changes: Mapping[str, Value | None]) -> None:
         before = {(problem.option, problem.message) for problem in self.current.resolved.problems}
         for problem in resolved.problems:
-            # What loses its effect because a component is switched off is kept for when it comes back.
-            lost = problem.inactive and problem.option not in changes
-            if not lost and (problem.option, problem.message) not in before:
+            # What loses its effect because a component is switched off is kept for when it comes back, and what needs
+            # a value because of another option gets it after that one: both are shown, and only a build refuses them.
+            later = (problem.inactive or problem.missing) and problem.option not in changes
+            if not later and (problem.option, problem.message) not in before:
                 raise InputError(problem.message, hint=problem.hint, where=problem.option)
 
     def _step(self, after: Snapshot) -> None:
@@ -219,6 +220,8 @@ class Document:
         target = path or self.path
         if target is None:
             raise InputError("this profile has no file yet", hint="save it under a name")
+        # A profile that cannot be read back is not written: what is missing has to be given first.
+        self.resolved.check()
         profile.save(target, self.current.resolved)
         again = profile.load(target, self.catalogue)
         # What the file does not say stays said here: a value without effect comes back with its component.
