@@ -1,0 +1,112 @@
+"""What the YAML pane has to show at a time: made in a thread, whole, and never changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from thanos_tui import options
+from thanos_tui.editing import compare
+from thanos_tui.editing.compare import Comparison, Side, Source
+from thanos_tui.errors import ThanosError
+from thanos_tui.files import replacing
+from thanos_tui.linuxkit import config, diff
+from thanos_tui.linuxkit.diff import Line
+from thanos_tui.options import Resolved
+from thanos_tui.options.sources import Names, nearest
+
+
+@dataclass(frozen=True)
+class Subject:
+    """The profile at one moment, as rendering takes it."""
+
+    resolved: Resolved
+    directory: Path
+    name: str
+
+
+@dataclass(frozen=True)
+class Shown:
+    """The profile's config, and what it is compared with, if anything.
+
+    lines: the config's YAML. title: what the other side is called.
+    trouble: why there is no other side although one was asked for.
+    """
+
+    side: Side
+    lines: tuple[Line, ...]
+    title: str = ""
+    other: Side | None = None
+    comparison: Comparison | None = None
+    trouble: ThanosError | None = None
+
+    def line(self, place: int) -> Line | None:
+        """A row's line, of the profile's side where it has one; without a comparison, the line of that number."""
+        if self.comparison is None:
+            return self.lines[place]
+        row = self.comparison.rows[place]
+        if row.after is not None:
+            return self.comparison.after[row.after]
+        return None if row.before is None else self.comparison.before[row.before]
+
+    def options_at(self, place: int) -> Names:
+        """The options to go to from a row: the nearest, or those that somebody has changed."""
+        if self.comparison is not None and self.other is not None:
+            return compare.at_rows(self.comparison, [place], self.other, self.side)
+        names = compare.at_line(self.lines[place], self.side)
+        return nearest(self.side.resolved, names) if self.side.resolved else names
+
+    def comes_from(self, name: str) -> Callable[[int], bool]:
+        """Whether a row comes from an option, whatever other options it comes from, too."""
+
+        def of(side: Side | None, lines: tuple[Line, ...], number: int | None) -> bool:
+            return side is not None and number is not None and name in compare.at_line(lines[number], side)
+
+        def has(place: int) -> bool:
+            if self.comparison is None:
+                return of(self.side, self.lines, place)
+            row = self.comparison.rows[place]
+            return of(self.side, self.comparison.after, row.after) or (
+                not row.same and of(self.other, self.comparison.before, row.before)
+            )
+
+        return has
+
+    def text(self, name: str) -> str:
+        """The YAML, or the difference in unified format, to be copied. ``name``: of the profile's side."""
+        if self.other is not None:
+            lines = diff.unified(self.other.config, self.side.config, (self.title, name))
+        else:
+            lines = [line.text for line in self.lines]
+        return "".join(f"{line}\n" for line in lines)
+
+
+def prepare(subject: Subject, source: Source | None) -> Shown:
+    """Render and compare. Raises ThanosError where the profile itself cannot be rendered."""
+    side = compare.side(subject.resolved, subject.directory, subject.name)
+    if source is None:
+        return Shown(side, diff.lines(side.config))
+    try:
+        other = source.load()
+    except ThanosError as error:
+        return Shown(side, diff.lines(side.config), trouble=error)
+    comparison = compare.compare(other.config, side.config)
+    return Shown(side, comparison.after, source.title, other, comparison)
+
+
+def holds_secrets(subject: Subject) -> bool:
+    """Whether the YAML has something in it that is not shown. Raises ThanosError."""
+    made = options.render(subject.resolved, subject.directory, subject.name, make_key=False)
+    return diff.shown(made) != config.dump(made)
+
+
+def write(subject: Subject, path: Path) -> None:
+    """Write the YAML for linuxkit to build, as `thanos-tui render` does: with secrets, for its owner alone then.
+
+    Raises ThanosError.
+    """
+    made = options.render(subject.resolved, subject.directory, subject.name)
+    text = config.dump(made)
+    with replacing(path, 0o600 if diff.shown(made) != text else 0o644) as stream:
+        stream.write(text.encode())
