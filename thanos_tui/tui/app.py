@@ -9,20 +9,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from textual import on, work
+from textual import constants, on, work
 from textual.app import App, ComposeResult
 from textual.widget import Widget
 from textual.widgets import ContentSwitcher, Footer
 
 from thanos_tui.editing.document import Document
+from thanos_tui.tui import themes, user
 from thanos_tui.tui.bars import StatusLine, TabLine
+from thanos_tui.tui.driver import ThanosDriver
+from thanos_tui.tui.keymap import Keymap
 from thanos_tui.tui.keys import key
+from thanos_tui.tui.look import look
 from thanos_tui.tui.pane import Pane
 
 if TYPE_CHECKING:
     import asyncio
 
     from textual.binding import BindingType
+    from textual.command import Provider
+    from textual.filter import LineFilter
 
     from thanos_tui.builds import Build
     from thanos_tui.errors import ThanosError
@@ -59,6 +65,12 @@ ROOMS = (
 _THREADS = 32  # what waits for machines waits long, and several of them may
 
 
+def _commands() -> type[Provider]:
+    from thanos_tui.tui.palette import ThanosCommands
+
+    return ThanosCommands
+
+
 class ThanosApp(App[int]):
     """Configures, builds, boots and connects to ThanOS.
 
@@ -66,6 +78,7 @@ class ThanosApp(App[int]):
     """
 
     TITLE = "ThanOS"
+    COMMANDS: ClassVar[set[Any]] = {_commands}
     CSS = """
     Screen { layout: vertical; }
     #panes { height: 1fr; }
@@ -79,16 +92,20 @@ class ThanosApp(App[int]):
         key("app.save", "s,ctrl+s", "save", "Save", "Save the profile.", show=True),
         key("app.save-as", "S", "save_as", "Save as", "Save the profile under another name."),
         key("app.open", "o", "open", "Open", "Open another profile, or begin one from a template."),
-        key("app.undo", "u", "undo", "Undo", "Take the last change back.", show=True),
+        key("app.undo", "u", "undo", "Undo", "Take the last change back."),
         key("app.redo", "ctrl+r", "redo", "Redo", "Make the change again that was undone last."),
-        key("app.build", "ctrl+b", "build", "Build", "Build what is configured now.", show=True),
+        key("app.build", "ctrl+b", "build", "Build", "Build what is configured now."),
         key("app.copy-command", "C", "copy_command", "Copy as command", "Copy the command that builds exactly this."),
+        key("app.palette", "ctrl+p", "command_palette", "Palette", "Find any action, option, profile or theme."),
         key("app.leave", "ctrl+right_square_bracket", "leave", "Leave", "Leave a terminal or a dialog for the tabs."),
         key("app.quit", "q,ctrl+q", "leave_app", "Quit", "Leave the app.", show=True),
     ]
 
     def __init__(self, document: Document, output: Path = Path()) -> None:
-        super().__init__()
+        super().__init__(driver_class=None if constants.DRIVER else ThanosDriver)
+        self.keymap = Keymap()
+        self._wrong = user.prepare(self)
+        self._last_filters = themes.filters(look(), self.current_theme.dark)
         self.document = document
         self.output = output
         self._focused: dict[str, Widget] = {}
@@ -106,6 +123,15 @@ class ThanosApp(App[int]):
         loop: asyncio.AbstractEventLoop = asyncio.get_running_loop()
         loop.set_default_executor(ThreadPoolExecutor(_THREADS, thread_name_prefix="thanos"))
         await self.show("configure")
+        self.refresh_status()
+        self.call_after_refresh(self._finish)
+
+    @work(exclusive=True, group="finish")
+    async def _finish(self) -> None:
+        await user.finish(self, self._wrong)
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        return [*super().get_line_filters(), *self._last_filters]
 
     # Panes
 
@@ -274,4 +300,8 @@ class ThanosApp(App[int]):
     def action_help(self) -> None:
         from thanos_tui.tui.help import Help
 
-        self.push_screen(Help())
+        self.push_screen(Help(next(pane for pane in self.mounted() if pane.id == self.shown)))
+
+    async def choose_theme(self, name: str) -> None:
+        """Draw in another theme from now on, and the next time."""
+        await user.choose_theme(self, name)

@@ -1,7 +1,4 @@
-"""What this terminal can show: the symbols to draw with, and how many colours there are.
-
-Imports nothing but the standard library: the first frame (``tui.first``) is drawn before Textual is there.
-"""
+"""What this terminal can show: the symbols to draw with, and how many colours there are. Imports no Textual."""
 
 from __future__ import annotations
 
@@ -18,10 +15,12 @@ VARIABLE = "THANOS_TUI_ASCII"  # 1: ASCII, 0: everything; otherwise the terminal
 class Look:
     """One set of symbols. Each takes one cell, unless it says otherwise.
 
-    ascii: nothing but ASCII may be shown. colours: how many there are (0: none, then 16, 256, 2**24).
+    ascii: nothing but ASCII may be shown. old: the terminal knows nothing of what came after the VT100s, such as the
+    mouse. colours: how many there are (0: none, then 16, 256, 2**24).
     """
 
     ascii: bool = False
+    old: bool = False
     colours: int = 2**24
 
     # States, and marks in running text.
@@ -133,9 +132,10 @@ def decide(environment: Mapping[str, str], *, ascii_only: bool | None = None, co
     """
     forced = {"1": True, "0": False}.get(environment.get(VARIABLE, ""), ascii_only)
     terminal = environment.get("TERM", "")
-    plain = not _speaks_utf8(environment, coerced) or _PLAIN.fullmatch(terminal) is not None
+    old = _PLAIN.fullmatch(terminal) is not None
+    plain = old or not _speaks_utf8(environment, coerced)
     base = ASCII if (plain if forced is None else forced) else UNICODE
-    return replace(base, colours=_colours(environment, terminal))
+    return replace(base, old=old, colours=_colours(environment, terminal))
 
 
 def _speaks_utf8(environment: Mapping[str, str], coerced: bool) -> bool:
@@ -157,15 +157,19 @@ _current: Look | None = None
 
 def look() -> Look:
     """The look of the terminal that this process runs on; decided once, as what decides it does not change."""
-    global _current
-    if _current is None:
-        # Python sets utf8_mode together with the LC_CTYPE of its own making.
-        coerced = sys.flags.utf8_mode == 1 and os.environ.get("LC_CTYPE") == "C.UTF-8"
-        _current = decide(os.environ, coerced=coerced)
-    return _current
+    return settle() if _current is None else _current
+
+
+def settle(ascii_only: bool | None = None) -> Look:
+    """Decide the look by this process's environment and the settings, and return it."""
+    # Python sets utf8_mode together with the LC_CTYPE of its own making.
+    coerced = sys.flags.utf8_mode == 1 and os.environ.get("LC_CTYPE") == "C.UTF-8"
+    decided = decide(os.environ, ascii_only=ascii_only, coerced=coerced)
+    use(decided)
+    return decided
 
 
 def use(new: Look | None) -> None:
-    """Take another look from now on (a setting, a test); None decides anew at the next :func:`look`."""
+    """Take another look from now on; None decides anew at the next :func:`look`."""
     global _current
     _current = new
