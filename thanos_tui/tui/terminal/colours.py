@@ -82,14 +82,14 @@ class Styles:
             style = self._made[pen] = Style(
                 color=self._colour(pen.foreground, self._colours.foreground),
                 bgcolor=self._colour(pen.background, self._colours.background),
-                bold=bool(bits & BOLD),
-                dim=bool(bits & DIM),
-                italic=bool(bits & ITALIC),
-                underline=bool(bits & UNDERLINE),
-                blink=bool(bits & BLINK),
-                reverse=bool(bits & REVERSE),
-                conceal=bool(bits & HIDDEN),
-                strike=bool(bits & STRIKE),
+                bold=bool(bits & BOLD) or None,
+                dim=bool(bits & DIM) or None,
+                italic=bool(bits & ITALIC) or None,
+                underline=bool(bits & UNDERLINE) or None,
+                blink=bool(bits & BLINK) or None,
+                reverse=bool(bits & REVERSE) or None,
+                conceal=bool(bits & HIDDEN) or None,
+                strike=bool(bits & STRIKE) or None,
             )
         return style
 

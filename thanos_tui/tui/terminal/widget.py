@@ -21,6 +21,7 @@ from textual.widget import Widget
 
 from thanos_tui.errors import HostError
 from thanos_tui.tui.keys import key
+from thanos_tui.tui.look import look
 from thanos_tui.tui.terminal import keys
 from thanos_tui.tui.terminal.colours import Styles, theme_colours
 from thanos_tui.tui.terminal.emulator import ALT, CTRL, PLAIN, Emulator, Row
@@ -265,14 +266,22 @@ class TerminalView(Widget, can_focus=True):
         number = line + (self.emulator.forgotten or 0)
         if self._needle:
             for start, end in hits(strip.text, self._needle):
-                found = self._found is not None and self._found == (number, start)
-                name = "terminal--found" if found else "terminal--hit"
-                strip = _overlaid(strip, start, end, self.get_component_rich_style(name))
+                if self._found == (number, start):
+                    style = self.get_component_rich_style("terminal--found")
+                else:
+                    style = self._background_of("terminal--hit")
+                strip = _overlaid(strip, start, end, style)
         if self._selection is not None:
             span = self._selection.on(number, self.size.width)
             if span is not None:
-                strip = _overlaid(strip, *span, self.get_component_rich_style("terminal--selection"))
+                strip = _overlaid(strip, *span, self._background_of("terminal--selection"))
         return strip
+
+    def _background_of(self, name: str) -> Style:
+        """What a component changes of a cell; without colours there is only reverse video."""
+        if not look().colour:
+            return Style(reverse=True)
+        return Style(bgcolor=self.get_component_rich_style(name).bgcolor)
 
     def _with_cursor(self, strip: Strip, column: int) -> Strip:
         shape = self.emulator.cursor.shape
@@ -554,15 +563,10 @@ class TerminalView(Widget, can_focus=True):
 
 
 def _overlaid(strip: Strip, start: int, end: int, style: Style) -> Strip:
-    """A strip with the cells from ``start`` to ``end`` in another style."""
+    """A strip with the cells from ``start`` to ``end`` in another style, where that says something."""
     length = strip.cell_length
-    if start >= length or end <= start:
+    end = min(end, length)
+    if start >= end:
         return strip
-    before, middle, after = strip.divide([start, min(end, length), length]) if start else (None, *_two(strip, end))
-    parts = [part for part in (before, middle.apply_style(style), after) if part is not None]
-    return Strip.join(parts)
-
-
-def _two(strip: Strip, cut: int) -> tuple[Strip, Strip]:
-    length = strip.cell_length
-    return strip.crop(0, min(cut, length)), strip.crop(min(cut, length), length)
+    over = [Segment(text, (was or Style.null()) + style) for text, was, _ in strip.crop(start, end)]
+    return Strip.join([strip.crop(0, start), Strip(over, end - start), strip.crop(end, length)])
