@@ -1,6 +1,9 @@
 """The ``thanos-tui`` program, also as ``python -m thanos_tui``."""
 
 import signal
+import sys
+
+from thanos_tui.tui import first
 
 
 def main() -> None:
@@ -8,9 +11,14 @@ def main() -> None:
     # Python's own handler would raise in the middle of an import; one that is ignored (nohup, &) stays ignored.
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-    from thanos_tui.cli import entry
+    if first.wanted(sys.argv[1:]):
+        first.draw()
+    try:
+        from thanos_tui.cli import entry
 
-    entry()
+        entry()
+    finally:
+        first.restore()
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 
 from thanos_tui import __version__, interrupts
-from thanos_tui.commands import builds, console, machines, profiles
+from thanos_tui.commands import app, builds, console, machines, profiles
 from thanos_tui.errors import HostError, Interrupted, ThanosError
 from thanos_tui.events import Reporter
 from thanos_tui.narrate import listening
@@ -18,6 +18,7 @@ from thanos_tui.narrate import listening
 _EPILOG = """\
 The road: a profile renders to LinuxKit YAML, its images are made or found, assembled and written as files to boot.
 
+  thanos-tui profiles/thanos.thanos                 configure it, build it and boot it, all on one screen
   thanos-tui --replay profiles/thanos.thanos        build it, headless
   thanos-tui --replay PROFILE --run                 build it, boot it and open a console
   thanos-tui run --detach out/thanos.vhd            boot an image in the background
@@ -26,30 +27,31 @@ The road: a profile renders to LinuxKit YAML, its images are made or found, asse
 """
 
 
-def parser() -> argparse.ArgumentParser:
-    """The parser of the whole command line."""
+def parser() -> tuple[argparse.ArgumentParser, Sequence[str]]:
+    """The parser of the whole command line, and the names of the commands."""
     main_parser = argparse.ArgumentParser(
         prog="thanos-tui",
         description="Configure, build, boot and connect to ThanOS: an immutable, in-memory OS made of containers.",
+        usage="thanos-tui [PROFILE] [--set OPTION=VALUE] [--output DIR] [--serve [PORT]]\n"
+        "       thanos-tui --replay PROFILE [OPTION]…\n"
+        "       thanos-tui COMMAND [ARGUMENT]…",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     main_parser.add_argument("--version", action="version", version=f"thanos-tui {__version__}")
     builds.add_replay(main_parser)
-    commands = main_parser.add_subparsers(title="commands", metavar="COMMAND", dest="command")
-    for room in (profiles, builds, machines, console):
+    commands = main_parser.add_subparsers(title="commands", prog="thanos-tui", metavar="COMMAND", dest="command")
+    for room in (app, profiles, builds, machines, console):
         room.add(commands)
-    return main_parser
+    return main_parser, tuple(commands.choices)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line and return the exit status; errors are told on stderr, never as a traceback."""
-    main_parser = parser()
-    arguments = main_parser.parse_args(argv)
-    if arguments.command is None and arguments.replay is None:
-        main_parser.print_help()
-        return 0
+    main_parser, commands = parser()
+    words = sys.argv[1:] if argv is None else argv
+    arguments = main_parser.parse_args(["app", *words] if app.means_app(words, commands) else words)
     if arguments.command is not None and arguments.replay is not None:
         main_parser.error("--replay stands alone: leave out the command")
     interrupts.raise_on_signals()
@@ -74,12 +76,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _perform(arguments: argparse.Namespace, as_data: bool) -> int:
+    if getattr(arguments, "own_screen", False):
+        status: int = arguments.function(arguments, Reporter())
+        return status
     # Commands that talk through the terminal themselves must not share it with bars that repaint.
     events = as_data and getattr(arguments, "events", True)
     with listening(events) as listener:
         reporter = Reporter(listener)
         try:
-            status: int = arguments.function(arguments, reporter)
+            status = arguments.function(arguments, reporter)
         except KeyboardInterrupt:
             reporter.cancel()
             raise

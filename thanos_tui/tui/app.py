@@ -15,7 +15,7 @@ from textual.widget import Widget
 from textual.widgets import ContentSwitcher, Footer
 
 from thanos_tui.editing.document import Document
-from thanos_tui.tui import themes, user
+from thanos_tui.tui import ending, themes, user
 from thanos_tui.tui.bars import StatusLine, TabLine
 from thanos_tui.tui.driver import ThanosDriver
 from thanos_tui.tui.keymap import Keymap
@@ -82,6 +82,8 @@ class ThanosApp(App[int]):
     CSS = """
     Screen { layout: vertical; }
     #panes { height: 1fr; }
+    CommandPalette SearchIcon { display: none; }
+    CommandPalette CommandInput { margin-left: 1; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         *(
@@ -103,6 +105,7 @@ class ThanosApp(App[int]):
 
     def __init__(self, document: Document, output: Path = Path()) -> None:
         super().__init__(driver_class=None if constants.DRIVER else ThanosDriver)
+        self.crash: str | None = None
         self.keymap = Keymap()
         self._wrong = user.prepare(self)
         self._last_filters = themes.filters(look(), self.current_theme.dark)
@@ -121,6 +124,8 @@ class ThanosApp(App[int]):
         import asyncio
 
         loop: asyncio.AbstractEventLoop = asyncio.get_running_loop()
+        if not self.is_headless:
+            ending.end_on_signals(self)
         loop.set_default_executor(ThreadPoolExecutor(_THREADS, thread_name_prefix="thanos"))
         await self.show("configure")
         self.refresh_status()
@@ -129,6 +134,15 @@ class ThanosApp(App[int]):
     @work(exclusive=True, group="finish")
     async def _finish(self) -> None:
         await user.finish(self, self._wrong)
+
+    def _handle_exception(self, error: Exception) -> None:
+        # Textual would print a traceback with the values of all variables: long, and secrets among them.
+        if self.is_headless:
+            super()._handle_exception(error)
+            return
+        if self.crash is None:
+            self.crash = ending.log_crash(error)
+        self._close_messages_no_wait()
 
     def get_line_filters(self) -> Sequence[LineFilter]:
         return [*super().get_line_filters(), *self._last_filters]

@@ -39,14 +39,14 @@ def wanted(words: Sequence[str]) -> bool:
     Whatever may end with a message about the command line waits until that is read.
     """
     plain = not words or (len(words) == 1 and words[0].endswith(".thanos") and os.path.isfile(words[0]))  # noqa: PTH113
-    return plain and sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+    return plain and sys.stdin.isatty() and sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb"
 
 
 def draw() -> None:
     """Draw the frame on the alternate screen. A signal that ends the program from now on restores the screen first."""
     global _drawn
     try:
-        width, height = os.get_terminal_size(sys.stdout.fileno())
+        width, height = os.get_terminal_size(sys.stderr.fileno())
     except OSError:
         return
     if width < 20 or height < 5:
@@ -101,7 +101,7 @@ def _end(number: int, _frame: FrameType | None) -> None:
 def _write(data: str) -> None:
     # Past Python's own buffer, and whatever state it is in when a signal comes.
     try:  # noqa: SIM105  (contextlib takes a while to load)
-        os.write(sys.stdout.fileno(), data.encode())
+        os.write(sys.stderr.fileno(), data.encode())
     except OSError:
         pass  # the terminal is gone, and with it the frame
 

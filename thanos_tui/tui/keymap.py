@@ -19,13 +19,14 @@ from pathlib import Path
 
 from textual.binding import Binding
 from textual.dom import DOMNode
-from textual.keys import Keys, key_to_character
+from textual.keys import Keys, format_key, key_to_character
 
 from thanos_tui import yaml12
 from thanos_tui.errors import InputError, ThanosError, Where, nearest
 from thanos_tui.files import config_dir
 
 _MODIFIERS = ("ctrl", "alt", "shift", "super", "hyper", "meta")
+_SHORT = {"escape": "Esc", "pageup": "PgUp", "pagedown": "PgDn", "delete": "Del", "insert": "Ins"}
 # How the parts of the app follow each other on the screen; the others come behind.
 _ORDER = ("app", "tabs", "configure", "yaml", "build", "machine", "console", "lines", "dialog", "files")
 
@@ -140,7 +141,7 @@ def is_key(word: str) -> bool:
     *modifiers, last = word.split("+") if word != "+" else [word]
     if any(modifier not in _MODIFIERS for modifier in modifiers):
         return False
-    named = last in {key.value for key in Keys} or key_to_character(last) is not None
+    named = last in {key.value for key in Keys} or key_to_character(last) is not None or format_key(last) != last
     return named or (len(last) == 1 and last.isprintable())
 
 
@@ -194,12 +195,11 @@ def _full_name(key: str) -> str:
 def shown(key: str) -> str:
     """A key as people write it: ``Ctrl+B``, ``?``, ``Space``."""
     *modifiers, last = key.split("+") if key != "+" else [key]
-    character = key_to_character(last)
-    if len(last) > 1 and character and not character.isspace():
-        last = character
-    named = last.replace("_", " ").title().replace("Pageup", "PgUp").replace("Pagedown", "PgDn")
+    symbol = format_key(last)
+    if len(symbol) != 1 or not symbol.isascii():
+        symbol = _SHORT.get(last) or last.replace("_", " ").title()
     words = [word.title() for word in modifiers]
-    return "+".join([*words, last.upper() if len(last) == 1 and words else last if len(last) == 1 else named])
+    return "+".join([*words, symbol.upper() if words and len(symbol) == 1 else symbol])
 
 
 def rows(given: Keymap) -> list[tuple[str, str, str, str]]:

@@ -49,9 +49,12 @@ class ThanosCommands(Provider):
     """Finds the app's commands."""
 
     async def startup(self) -> None:
+        from thanos_tui.editing.search import make_index
+
         # The panes that were not shown yet have to be imported, and the profiles looked for.
         app = cast("ThanosApp", self.app)
         actions, files = await asyncio.gather(asyncio.to_thread(declared), asyncio.to_thread(profiles))
+        self._index = await asyncio.to_thread(make_index, app.document.catalogue)
         self._commands = [*action_commands(app, actions), *theme_commands(app), *profile_commands(app, files)]
 
     async def discover(self) -> Hits:
@@ -71,13 +74,13 @@ class ThanosCommands(Provider):
             yield hit
 
     async def _options(self, query: str) -> Hits:
-        from thanos_tui.editing.search import make_index, search
+        from thanos_tui.editing.search import search
 
         app = cast("ThanosApp", self.app)
         document = app.document
         resolved = document.current.resolved
         values = {name: resolved[name].value for name in document.catalogue.options}
-        found = search(make_index(document.catalogue), query, values, limit=_OPTIONS)
+        found = search(self._index, query, _OPTIONS, values)
         for rank, each in enumerate(found):
             option = document.catalogue.options[each.name]
             command = Command(f"Option: {option.prompt}", each.name, partial(app.go_to_option, each.name))
@@ -97,6 +100,8 @@ def action_commands(app: ThanosApp, actions: tuple[Declared, ...]) -> Iterator[C
         title = action.binding.description
         if action.part in titles:
             title = f"{titles[action.part]}: {title}"
+        elif action.name.removeprefix("app.") in titles:
+            title = f"Go to {title}"
         yield Command(title, action.binding.tooltip, partial(perform, app, action), " ".join(map(shown, keys)))
 
 
@@ -139,7 +144,7 @@ def profiles() -> tuple[Path, ...]:
     """The profiles used last, newest first."""
     from thanos_tui.editing.recent import recent
 
-    return tuple(recent())
+    return tuple(item.path for item in recent())
 
 
 def profile_commands(app: ThanosApp, files: tuple[Path, ...]) -> Iterator[Command]:
