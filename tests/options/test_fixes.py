@@ -256,11 +256,11 @@ def rank(
     state = after[name]
     met = state.active if value is None else state.value == value and (state.active or value is False)
     new = [problem for problem in after.problems if problem.option not in {known.option for known in before.problems}]
-    lost = [problem for problem in new if problem.inactive and problem.option not in changes]
-    if not met or any(problem not in lost and not problem.missing for problem in new):
+    later = [problem for problem in new if (problem.inactive or problem.missing) and problem.option not in changes]
+    if not met or later != new:
         return None
     overwritten = any(other in values and not (other == name and value is not None) for other in changes)
-    return overwritten or bool(lost), any(problem.missing for problem in new)
+    return overwritten or any(problem.inactive for problem in new), any(problem.missing for problem in new)
 
 
 def every_change(catalogue: Catalogue, values: Mapping[str, Value], size: int) -> Iterator[dict[str, Value]]:

@@ -29,6 +29,7 @@ from thanos_tui.options.resolve import (
     Resolved,
     State,
     resolve,
+    resolve_after,
     visible,
     why_not,
 )
@@ -57,6 +58,7 @@ __all__ = [
     "read_catalogue",
     "render",
     "resolve",
+    "resolve_after",
     "settings",
     "visible",
     "why_not",

@@ -41,8 +41,7 @@ class Fix:
     """What to change, and why that is needed.
 
     changes: the new value by option; None lets it have its default. Empty if nothing stands in the way.
-    why: what stands in the way now. needs: options that are empty then and must not be: to be given a value together
-    with the changes, which cannot stand without.
+    why: what stands in the way now. needs: options that are empty then and must not be: to be given a value next.
     """
 
     changes: Mapping[str, Value]
@@ -187,8 +186,10 @@ class _Search:
         if not self.goal.met(after):
             yield ways.to_goal()
         for problem in self.new_problems(after):
-            lost = problem.inactive and problem.option not in changes
-            if not (lost and not self.limits.spare) and not (problem.missing and not self.limits.whole):
+            # As with any change of a document: what loses its effect is kept, what is missing can be given later.
+            later = problem.option not in changes
+            borne = (problem.inactive and not self.limits.spare) or (problem.missing and not self.limits.whole)
+            if not (later and borne):
                 yield ways.to_mend(problem)
 
 
@@ -214,7 +215,7 @@ class _Ways:
         name = problem.option
         option = self.catalogue.options[name]
         self.visited.clear()
-        if name in self.after.states and name in self._assigned():
+        if problem.missing or name in self._assigned():
             yield from self._assign(name, lambda _value: True)
         yield from self._hold(option.depends, not self.after[name].active)
         yield from self._unselect(name)
