@@ -35,7 +35,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel of what is checked out, built as anybody would."""
     place = tmp_path_factory.mktemp("wheel")
     # From a copy: builders put their leftovers beside the sources.
-    tracked = ("thanos_tui", "assets", "pyproject.toml", "README.md", "LICENSE")
+    tracked = ("thanos_tui", "assets", "profiles", "pyproject.toml", "README.md", "LICENSE")
     source = place / "source"
     source.mkdir()
     for name in tracked:
@@ -61,22 +61,27 @@ def program(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place / "venv" / "bin" / "thanos-tui"
 
 
-def test_the_wheel_holds_all_assets_and_no_tests(wheel: Path) -> None:
+def test_the_wheel_holds_all_assets_and_profiles_and_no_tests(wheel: Path) -> None:
     import zipfile
 
     names = zipfile.ZipFile(wheel).namelist()
-    inside = {name.removeprefix("thanos_tui/assets/") for name in names if name.startswith("thanos_tui/assets/")}
-    tracked = {
-        str(path.relative_to(CHECKOUT / "assets")) for path in (CHECKOUT / "assets").rglob("*") if path.is_file()
-    }
-    assert {name for name in tracked if "__pycache__" not in name} == inside
+    for directory in ("assets", "profiles"):
+        prefix = f"thanos_tui/{directory}/"
+        inside = {name.removeprefix(prefix) for name in names if name.startswith(prefix)}
+        place = CHECKOUT / directory
+        tracked = {str(path.relative_to(place)) for path in place.rglob("*") if path.is_file()}
+        assert {name for name in tracked if "__pycache__" not in name} == inside
     assert {name.split("/")[0].partition("-")[0] for name in names} == {"thanos_tui"}
 
 
 def test_it_replays_a_profile_from_another_directory(program: Path, tmp_path: Path) -> None:
     python = program.with_name("python")
-    where = _run(python, "-c", "from thanos_tui import files; print(files.assets_dir())", cwd=tmp_path)
-    assert Path(where.strip()).is_relative_to(program.parents[1])
+    where = _run(
+        python, "-c", "from thanos_tui import files; print(files.assets_dir(), files.profiles_dir())", cwd=tmp_path
+    )
+    for place in where.split():
+        assert Path(place).is_relative_to(program.parents[1])
+        assert Path(place).is_dir()
     shutil.copy(CHECKOUT / "profiles" / "minimal.thanos", tmp_path)
     (tmp_path / ".ssh").mkdir()
     (tmp_path / ".ssh" / "id_ed25519.pub").write_text(KEY + "\n")

@@ -51,6 +51,11 @@ def assets_dir() -> Path:
     return installed if installed.is_dir() else Path(__file__).parent.parent / "assets"
 
 
+def profiles_dir() -> Path:
+    """The profiles that come with the program, to begin one's own from: where :func:`assets_dir` is, likewise."""
+    return assets_dir().parent / "profiles"
+
+
 @contextmanager
 def replacing(path: Path, mode: int = 0o644) -> Iterator[BinaryIO]:
     """Write a whole file or nothing: the body writes to a temporary neighbour, which is renamed over ``path``.
