@@ -98,3 +98,29 @@ def test_long_words_do_not_slow_it_down() -> None:
     # Quadratic searching would take minutes here, and run into the test's time limit.
     made = read("files: [{path: a, mode: '0644', contents: " + "token" * 100_000 + "}]")
     assert "tokentoken" in diff.shown(made)
+
+
+def test_every_line_knows_what_it_states() -> None:
+    made = read(BEFORE.replace("hello", "one\\n  two"))
+    lines = diff.lines(made)
+    assert "".join(f"{line.text}\n" for line in lines) == diff.shown(made)
+    at = {line.text.strip(): line for line in lines}
+    assert at["kernel:"].path == ("kernel",)
+    assert at["image: k:1"].entry == ("kernel",)
+    assert at["- name: b"].path == ("services", 1, "name")
+    assert at["- A=b"].path == ("services", 0, "env", 1)
+    assert at["- A=b"].entry == ("services", "a")
+    assert at["- path: etc/motd"].entry == ("files", "etc/motd")
+    first, further = [line for line in lines if line.path == ("files", 1, "contents")][:2]
+    assert (first.text, first.continued) == ("    contents: |", False)
+    assert (further.text, further.continued) == ("      one", True)
+    assert at["two"].path == first.path
+
+
+def test_lines_of_two_configurations_share_the_numbers_of_secrets() -> None:
+    secrets: dict[str, int] = {}
+    first = diff.lines(read(BEFORE), secrets)
+    again = diff.lines(read(BEFORE.replace("contents: one", "contents: two")), secrets)
+    differing = [(old.text.strip(), new.text.strip()) for old, new in zip(first, again, strict=True) if old != new]
+    assert differing == [("contents: (secret 1)", "contents: (secret 2)")]
+    assert diff.lines(config.Config()) == ()

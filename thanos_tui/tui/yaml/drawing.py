@@ -10,6 +10,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import zip_longest
+
+from rich.cells import cell_len
 
 from thanos_tui.editing.compare import Comparison, Fold, Row, folded, spans
 from thanos_tui.linuxkit.diff import Line
@@ -109,16 +112,33 @@ def side_by_side(comparison: Comparison, look: Look, width: int, unfolded: Colle
         if isinstance(part, Fold):
             made.add((_fold(part, look),), part)
             continue
-        numbers: Sequence[int] = (part,) if isinstance(part, int) else part
         if not isinstance(part, int):
             made.hunks.append(len(made.lines))
-        for number in numbers:
-            halves = [_broken(_half(comparison, number, which), room) for which in (0, 1)]
-            for index in range(max(map(len, halves))):
-                left, right = (half[index] if index < len(half) else () for half in halves)
-                gap = " " * (room - sum(map(_cells, left)))
-                made.add((*left, (f"{gap} {look.vertical} ", "mark"), *right), number)
+        for left, right in [(part, part)] if isinstance(part, int) else _beside(comparison, part):
+            cells = [
+                _broken(_half(comparison, number, which), room) if number is not None else [()]
+                for which, number in enumerate((left, right))
+            ]
+            for pieces in zip_longest(*cells, fillvalue=()):
+                gap = " " * (room - sum(cell_len(text) for text, _ in pieces[0]))
+                line = (*pieces[0], (f"{gap} {look.vertical} ", "mark"), *pieces[1])
+                made.add(line, left if right is None else right)  # type: ignore[arg-type] # there is one of them
     return made.view()
+
+
+def _beside(comparison: Comparison, hunk: range) -> Iterator[tuple[int | None, int | None]]:
+    """The rows of a hunk two by two: what is gone stands beside what came in its place, alike or not."""
+    gone: list[int] = []
+    came: list[int] = []
+    for number in hunk:
+        row = comparison.rows[number]
+        if row.before is not None and row.after is not None:
+            yield from zip_longest(gone, came)
+            yield number, number
+            gone, came = [], []
+        else:
+            (gone if row.after is None else came).append(number)
+    yield from zip_longest(gone, came)
 
 
 class _Made:
@@ -179,7 +199,7 @@ def _half(comparison: Comparison, number: int, which: int) -> Pairs:
     sign, style = ("+ ", "added") if which else ("- ", "removed")
     before, after = (_line(comparison, row, side) for side in (0, 1))
     if before is None or after is None:
-        return ((sign + line.text, style),)
+        return (sign, style), (line.text, style)
     parts: list[tuple[str, str]] = [(sign, style)]
     end = 0
     for start, stop in spans(before.text, after.text)[which]:
@@ -198,28 +218,23 @@ def _without_tabs(lines: tuple[Line, ...]) -> tuple[Line, ...]:
     return tuple(replace(line, text=line.text.expandtabs(4)) if "\t" in line.text else line for line in lines)
 
 
-def _broken(pairs: Pairs, width: int) -> list[Pairs]:
-    """A line in pieces of at most ``width`` cells."""
-    cuts = breaks("".join(text for text, _ in pairs), width)
-    if not cuts:
-        return [pairs]
-    pieces: list[list[tuple[str, str]]] = [[]]
+def _broken(half: Pairs, width: int) -> list[Pairs]:
+    """One side of a row in pieces of at most ``width`` cells; only the first one has the sign."""
+    if not half:
+        return [()]
+    sign, *rest = half
+    cuts = breaks("".join(text for text, _ in rest), width - len(sign[0]))
+    pieces: list[list[tuple[str, str]]] = [[sign]]
     position = 0
-    for text, style in pairs:
+    for text, style in rest:
         start = 0
-        for cut in [cut - position for cut in cuts if position < cut <= position + len(text)]:
+        for cut in [cut - position for cut in cuts if position <= cut < position + len(text)]:
             pieces[-1].append((text[start:cut], style))
-            pieces.append([])
+            pieces.append([(" " * len(sign[0]), "")])
             start = cut
         pieces[-1].append((text[start:], style))
         position += len(text)
-    return [tuple(pair for pair in piece if pair[0]) for piece in pieces]
-
-
-def _cells(pair: tuple[str, str]) -> int:
-    from rich.cells import cell_len
-
-    return cell_len(pair[0])
+    return [tuple(piece) for piece in pieces]
 
 
 def marked(view: View, chosen: Callable[[int], bool]) -> tuple[tuple[Pairs, ...], tuple[int, ...]]:

@@ -28,15 +28,15 @@ class YamlLines(Lines):
         & > .lines--key { color: $text-primary; }
         & > .lines--number { color: $text-warning; }
         & > .lines--word { color: $text-accent; }
-        & > .lines--mark { color: $text-muted; }
-        & > .lines--comment { color: $text-muted; text-style: italic; }
+        & > .lines--mark { text-style: dim; }
+        & > .lines--comment { text-style: dim italic; }
         & > .lines--secret { color: $text-error; text-style: italic; }
         & > .lines--added { color: $text-success; }
         & > .lines--removed { color: $text-error; }
-        & > .lines--added-part { color: $text-success; background: $success-muted; text-style: bold underline; }
-        & > .lines--removed-part { color: $text-error; background: $error-muted; text-style: bold underline; }
-        & > .lines--fold { color: $text-muted; text-style: italic; }
-        & > .lines--marked { background: $accent-muted; }
+        & > .lines--added-part { color: $text-success; text-style: bold reverse; }
+        & > .lines--removed-part { color: $text-error; text-style: bold reverse; }
+        & > .lines--fold { text-style: dim italic; }
+        & > .lines--marked { background: $panel; text-style: bold; }
     }
     YamlLines.-stale { text-opacity: 50%; }
     """
