@@ -56,7 +56,7 @@ class Detail(LineView, can_focus=True):
         before = self._rows
         self._lay_out()
         if not stay:
-            self.scroll_to(y=0, animate=False, immediate=True)
+            self.scroll_to(y=0, animate=False, immediate=True, force=True)
         if self._rows == before:
             return
         if self.styles.is_auto_height and len(self._rows) != len(before):

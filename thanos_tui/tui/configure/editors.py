@@ -97,8 +97,8 @@ class TextEditor(Editor):
     """A line of text; with a file picker where it can be a path."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        key("editor.pick", "ctrl+f,f2", "pick", "Pick a file", "Choose a file from a list."),
-        key("editor.default", "ctrl+x", "default", "Default", "Take the default into the line."),
+        key("editor.pick", "ctrl+o,f2", "pick", "Pick a file", "Choose a file from a list.", priority=True),
+        key("editor.default", "ctrl+r", "default", "Default", "Take the default into the line.", priority=True),
     ]
 
     def compose(self) -> ComposeResult:
@@ -120,9 +120,9 @@ class TextEditor(Editor):
 
     def keys(self) -> str:
         """The keys that matter here, for the line below the input."""
-        parts = ["Enter takes it", "Esc cancels", "Ctrl+X: default"]
+        parts = ["Enter takes it", "Esc cancels", "Ctrl+R: default"]
         if takes_path(self.option):
-            parts.insert(0, "Ctrl+F picks a file")
+            parts.insert(0, "Ctrl+O picks a file")
         return f" {look().dot} ".join(parts)
 
     def judge(self, *, blame: bool) -> bool:

@@ -107,8 +107,8 @@ class ListEditor(_Elements):
         key("list.add", "a,plus,insert", "add", "Add", "Add an element below."),
         key("list.edit", "e,space,l,right", "edit", "Edit", "Edit the element."),
         key("list.delete", "d,delete,backspace,x", "delete", "Delete", "Delete the element."),
-        key("list.pick", "ctrl+f,f2", "pick", "Pick a file", "Add a file, chosen from a list."),
-        key("list.default", "ctrl+x", "default", "Default", "Take the default's elements."),
+        key("list.pick", "ctrl+o,f2", "pick", "Pick a file", "Add a file, chosen from a list."),
+        key("list.default", "ctrl+r", "default", "Default", "Take the default's elements."),
     ]
 
     def content(self) -> list[Content]:
@@ -118,7 +118,7 @@ class ListEditor(_Elements):
     def keys(self) -> str:
         parts = ["s takes the list", "a adds", "Enter edits", "d deletes", "J K move", "Esc cancels"]
         if takes_path(self.option):
-            parts.insert(-1, "Ctrl+F picks a file")
+            parts.insert(-1, "Ctrl+O picks a file")
         return f" {look().dot} ".join(parts)
 
     @on(OptionList.OptionSelected)
@@ -182,7 +182,7 @@ class ElementEditor(TextEditor):
         return self._text
 
     def keys(self) -> str:
-        return super().keys().replace(f" {look().dot} Ctrl+X: default", "")
+        return super().keys().replace(f" {look().dot} Ctrl+R: default", "")
 
     def reason(self, text: str) -> str | None:
         if not text:

@@ -147,7 +147,8 @@ class MenuList(LineView, can_focus=True):
         return max(1, self.scrollable_content_region.height)
 
     def _scroll_so(self, top: int) -> None:
-        self.scroll_to(y=max(0, top), animate=False, immediate=True)
+        # By force: with the rows just set, there is no scrollbar yet that would allow it.
+        self.scroll_to(y=max(0, top), animate=False, immediate=True, force=True)
 
     def _scroll_into_view(self) -> None:
         if not self.size.height:

@@ -18,7 +18,7 @@ def start_of(directory: Path, option: Option, text: str) -> Path:
         try:
             given = directory / Path(written).expanduser()
         except (RuntimeError, ValueError):  # the home of nobody; a NUL
-            given = directory
+            return directory.absolute()
         if given.parent.is_dir():
             return given.parent
     keys = Path.home() / ".ssh"

@@ -133,6 +133,7 @@ class Search(Dialog[tuple[str, Kept]]):
     def __init__(self, pane: ConfigurePane, kept: Kept | None = None) -> None:
         super().__init__()
         self.pane, self.kept = pane, kept
+        self._query = ""
 
     def compose(self) -> ComposeResult:
         self.set_class(self.app.size.width < 100, "-narrow")
@@ -170,7 +171,8 @@ class Search(Dialog[tuple[str, Kept]]):
         document = pane.document
         resolved = document.current.resolved
         if not stay:
-            hits = search.search(pane.index, self.query_one(Input).value, _MOST, resolved.values)
+            self._query = self.query_one(Input).value
+            hits = search.search(pane.index, self._query, _MOST, resolved.values)
             results.hits = {hit.name: hit for hit in hits}
         options = document.catalogue.options
         results.texts = {name: search.texts(options[name], resolved.values[name]) for name in results.hits}
@@ -187,7 +189,8 @@ class Search(Dialog[tuple[str, Kept]]):
     @on(Input.Changed)
     def _typed(self, event: Input.Changed) -> None:
         event.stop()
-        self.find()
+        if event.value != self._query:  # the line also tells of what it began with
+            self.find()
 
     @on(Input.Submitted)
     def _submitted(self, event: Input.Submitted) -> None:
@@ -241,4 +244,4 @@ class Search(Dialog[tuple[str, Kept]]):
 
     def action_go(self) -> None:
         if self.name_at:
-            self.dismiss((self.name_at, Kept(self.query_one(Input).value, self.name_at)))
+            self.dismiss((self.name_at, Kept(self._query, self.name_at)))
