@@ -60,10 +60,14 @@ class Step:
 
 @dataclass(frozen=True)
 class Timeline:
-    """A boot in its steps, in order of their start. up: the seconds after which the system said it had started."""
+    """A boot in its steps, in order of their start.
+
+    up: the seconds after which the system said it had started. began: its power-on or reset, in seconds since 1970.
+    """
 
     steps: tuple[Step, ...] = ()
     up: float | None = None
+    began: float = 0.0
 
 
 def timeline(machine: Machine) -> Timeline:
@@ -195,7 +199,7 @@ class _Boot:
         steps = [replace(step, ok=False) if self._failed(step) else step for step in steps]
         if self._panicked or (over is not None and self._up is None):
             steps[-1] = replace(steps[-1], ok=False)
-        return Timeline(tuple(steps), self._up)
+        return Timeline(tuple(steps), self._up, self._began)
 
     def _failed(self, step: Step) -> bool:
         if step.name == "services":

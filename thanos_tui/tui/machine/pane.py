@@ -1,0 +1,518 @@
+"""The pane of machines: which there are, what they show and say, and what can be done with them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from textual import on, work
+from textual.app import ComposeResult
+from textual.content import Content
+from textual.reactive import reactive
+from textual.widgets import ContentSwitcher, Static
+
+from thanos_tui import vm
+from thanos_tui.builds import Build, builds, built_as
+from thanos_tui.errors import InputError, Interrupted, ThanosError
+from thanos_tui.events import Event, LogLine, Reporter, StepStarted
+from thanos_tui.tui.keys import key
+from thanos_tui.tui.lines import Lines
+from thanos_tui.tui.look import look
+from thanos_tui.tui.machine import rows
+from thanos_tui.tui.machine.screen import ScreenView
+from thanos_tui.tui.machine.views import VIEWS, ViewLine
+from thanos_tui.tui.pane import Pane
+from thanos_tui.tui.work import perform
+from thanos_tui.vm import Boot, Machine, Settings, timeline
+from thanos_tui.vm.serial import Log
+
+if TYPE_CHECKING:
+    from textual.binding import BindingType
+    from textual.worker import Worker
+
+_EVERY = 1.0  # seconds between two looks at the machines
+_HIDDEN = 5  # of these looks, while the pane is hidden, only every so manieth is taken, and only if a machine runs
+_FOLLOW = 0.25  # seconds between two looks at the serial log
+_LIST = 6  # rows of the list at most; more can be scrolled to
+_OTHER = "another file"
+_IMAGES = ("-kernel", "-bios.img", ".qcow2", ".vhd", ".raw", ".img")
+
+
+class MachinePane(Pane):
+    """A list of machines; below it the screen, the serial log, the boot or the details of the chosen one."""
+
+    TITLE = "Machine"
+    HELP = (
+        "Machines run what was built. The list shows those of this user, running or not; below it is what the chosen"
+        " one shows on its screen, says on its serial port, how it booted, and how it is made and reached.\n"
+        "The screen is live: Enter or a click lets your keys and clicks go to the machine, Ctrl+] takes them back. What"
+        " is text there is shown as text; m shows it as a picture, + and - come closer and go back.\n"
+        "Machines go on running when the app ends."
+    )
+    DEFAULT_CSS = """
+    MachinePane #machines { height: 1; }
+    MachinePane #activity { height: 1; color: $text-warning; display: none; }
+    MachinePane #activity.-busy { display: block; }
+    MachinePane #views { height: 1fr; }
+    MachinePane #views > * { height: 1fr; }
+    MachinePane #none { padding: 1 2; color: $text-muted; }
+    MachinePane.-grabbed #machines { display: none; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        key("machine.boot", "b", "boot_other", "Boot", "Boot the last build, or another image.", show=True),
+        key("machine.stop", "x", "stop", "Stop", "Press its power button; pressed again: switch it off.", show=True),
+        key("machine.reboot", "R", "reboot", "Reset", "Press its reset button."),
+        key(
+            "machine.remove", "D,delete", "remove", "Remove", "Forget a machine that has ended, with its log and keys."
+        ),
+        key("machine.console", "t", "console", "Console", "Log in to it.", show=True),
+        key("machine.view", "v", "view(1)", "View", "Screen, serial log, boot, details: the next.", show=True),
+        key(
+            "machine.view-back", "V", "view(-1)", "Previous view", "Screen, serial log, boot, details: the one before."
+        ),
+        key("machine.address", "y", "address", "Copy address", "Copy where its SSH server is reached."),
+        key("machine.picture", "p", "picture", "Save picture", "Save what its screen shows as PNG."),
+    ]
+    status: reactive[str] = reactive("")
+    """The machines that run, for the app's status line."""
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self.machines: tuple[Machine, ...] = ()
+        self.chosen: str | None = None
+        """The name of the machine that is shown."""
+        self._shown = False
+        self._ticks = 0
+        self._doing: dict[str, str] = {}
+        self._stopping: dict[str, Reporter] = {}
+        self._values: list[str] = []  # what copying a row of the details gives
+        self._log: tuple[Machine, Log] | None = None
+        """The log that is shown, and its machine as it was when it was read last."""
+        self._follower: Worker[None] | None = None
+
+    def compose(self) -> ComposeResult:
+        yield Lines(cursor=True, follow=False, id="machines")
+        yield Static(id="activity", markup=False)
+        yield ViewLine(id="view-line")
+        with ContentSwitcher(id="views", initial="none"):
+            yield Static(id="none", markup=False)
+            yield ScreenView(id="screen")
+            yield Lines(id="log")
+            yield Lines(follow=False, id="boot")
+            yield Lines(cursor=True, follow=False, id="details")
+
+    def on_mount(self) -> None:
+        self.set_interval(_EVERY, self._tick)
+        self._tick()
+
+    @property
+    def machine(self) -> Machine | None:
+        """The chosen machine, as it was found last."""
+        return next((each for each in self.machines if each.name == self.chosen), None)
+
+    @property
+    def view(self) -> str:
+        """What is shown of it: a key of VIEWS."""
+        return self.query_one(ViewLine).current
+
+    # Looking at machines
+
+    def entered(self) -> None:
+        self._shown = True
+        self._look()
+
+    def left(self) -> None:
+        self._shown = False
+        self._show_view()
+
+    def focus_first(self) -> None:
+        self.query_one("#machines").focus()
+
+    def _tick(self) -> None:
+        self._ticks += 1
+        running = any(machine.alive for machine in self.machines)
+        if self._shown or (running and self._ticks % _HIDDEN == 0):
+            self._look()
+
+    @work(exclusive=True, group="look", exit_on_error=False)
+    async def _look(self) -> None:
+        try:
+            found = await perform(vm.machines)
+        except ThanosError as error:
+            self._empty(str(error))
+            return
+        before, self.machines = {machine.name: machine for machine in self.machines}, found
+        self._list()
+        self.status = rows.status(found)
+        for machine in found:
+            was = before.get(machine.name)
+            if was and was.alive and not machine.alive and machine.name not in self._stopping:
+                await self._ended(machine)
+        self._show_view()
+
+    def _list(self) -> None:
+        """Show the list anew; the chosen machine stays chosen."""
+        names = [machine.name for machine in self.machines]
+        listing = self.query_one("#machines", Lines)
+        _fill(listing, rows.listed(self.machines, self._doing, look()))
+        listing.styles.height = max(1, min(_LIST, len(names)))
+        if self.chosen not in names:
+            running = [machine.name for machine in self.machines if machine.alive]
+            self.chosen = next(iter(running or names), None)
+        if self.chosen is not None and listing.cursor_line != names.index(self.chosen):
+            listing.go_to(names.index(self.chosen))
+        self.refresh_bindings()
+
+    def choose(self, name: str) -> None:
+        """Show this machine."""
+        self.chosen = name
+        self._list()
+        self._show_view()
+
+    @on(Lines.CursorMoved, "#machines")
+    def _moved(self, event: Lines.CursorMoved) -> None:
+        if event.index < len(self.machines) and self.machines[event.index].name != self.chosen:
+            self.chosen = self.machines[event.index].name
+            self._show_view()
+
+    @on(Lines.Picked, "#machines")
+    def _picked(self) -> None:
+        machine = self.machine
+        if machine is not None and machine.alive:
+            self.action_console()
+        elif machine is not None:
+            self._start_again(machine)
+
+    async def _ended(self, machine: Machine) -> None:
+        """Say that a machine has ended by itself, with what it said last."""
+        lines = (await perform(vm.last_lines, machine, 3)) or ["it said nothing on its serial port"]
+        crashed = machine.state == "crashed"
+        self.notify(
+            "\n".join(lines),
+            title=f"{machine.name} has {'crashed' if crashed else 'ended'}: {machine.note}",
+            severity="error" if crashed else "warning",
+            timeout=15,
+            markup=False,
+        )
+        if machine.name == self.chosen and self._shown:
+            self.show("log")
+
+    # The views
+
+    def action_view(self, by: int) -> None:
+        names = list(VIEWS)
+        self.show(names[(names.index(self.view) + by) % len(names)])
+
+    @on(ViewLine.Chosen)
+    def _view_chosen(self, event: ViewLine.Chosen) -> None:
+        self.show(event.view)
+
+    def show(self, view: str) -> None:
+        """Show a view of the chosen machine: a key of VIEWS."""
+        inside = self.screen.focused in list(self.query("#views > *"))
+        self.query_one(ViewLine).current = view
+        self._show_view()
+        if inside and self.machine is not None:
+            self.query_one(f"#{view}").focus()
+
+    def _show_view(self) -> None:
+        """Let the view that is seen look at its machine, and no other."""
+        machine, view = self.machine, self.view
+        if machine is None:
+            self._empty("")
+            return
+        self.query_one("#views", ContentSwitcher).current = view
+        seen = self._shown
+        self.query_one(ScreenView).watch_machine(machine if seen and view == "screen" else None)
+        if seen and view == "log":
+            self._follow(machine)
+        if seen and view == "boot":
+            self._show_boot(machine)
+        if view == "details":
+            self._show_details(machine)
+        self._summarise()
+
+    def _empty(self, problem: str) -> None:
+        self.query_one("#views", ContentSwitcher).current = "none"
+        known = builds()
+        hint = (
+            f"b boots {Path(known[0].outputs[0]).name}, which was built last."
+            if known
+            else "Build one first: 3, or Ctrl+B."
+        )
+        self.query_one("#none", Static).update(problem or f"There is no machine yet. {hint}")
+
+    def _summarise(self) -> None:
+        line, machine = self.query_one(ViewLine), self.machine
+        said = Content("")
+        if line.current == "screen":
+            said = self.query_one(ScreenView).summary()
+        elif machine is not None and line.current == "log":
+            said = Content(f"{len(self.query_one('#log', Lines))} lines")
+        elif machine is not None and line.current == "details":
+            said = Content("c copies a line")
+        line.said = said
+
+    def _follow(self, machine: Machine) -> None:
+        """Have the log followed, if that is not under way already."""
+        under_way = self._follower is not None and self._follower.is_running
+        if not under_way or self._log is None or _other(self._log[0], machine):
+            self._follower = self._read_log(machine)
+
+    @work(exclusive=True, group="log", exit_on_error=False)
+    async def _read_log(self, machine: Machine) -> None:
+        """Show the serial log as it grows, while it is seen and until the machine has ended."""
+        view = self.query_one("#log", Lines)
+        known, log = self._log or (None, None)
+        if log is None or known is None or _other(known, machine):
+            self._log, log = None, Log(machine.directory)
+            view.clear()
+        elif not known.alive:
+            return  # all of it is shown
+        while self._shown and self.view == "log" and self.chosen == machine.name:
+            found = await perform(vm.find, machine.name)
+            if _other(found, machine):
+                return
+            view.extend(await perform(log.read))
+            self._log = (found, log)
+            self._summarise()
+            if not found.alive:
+                self._conclude(found, log.unfinished)
+                return
+            await asyncio.sleep(_FOLLOW)
+
+    def _conclude(self, machine: Machine, unfinished: str) -> None:
+        view = self.query_one("#log", Lines)
+        if unfinished:
+            view.append(unfinished)
+        style = "error" if machine.state == "crashed" else "warning"
+        view.append((f"{look().dash} {machine.name} has {machine.state}: {machine.note}", style))
+
+    @work(exclusive=True, group="boot", exit_on_error=False)
+    async def _show_boot(self, machine: Machine) -> None:
+        told = await perform(timeline.timeline, machine)
+        view = self.query_one("#boot", Lines)
+        now = time.time() - told.began if machine.alive else None
+        _fill(view, rows.boot(told, now, view.scrollable_content_region.width, look()))
+
+    def _show_details(self, machine: Machine) -> None:
+        facts = rows.details(machine)
+        self._values = [value for _, value in facts]
+        _fill(self.query_one("#details", Lines), [row for row, _ in facts])
+
+    @on(Lines.Picked, "#details")
+    def _detail_picked(self, event: Lines.Picked) -> None:
+        self.thanos.copy(self._values[event.index], "the line's value")
+
+    @on(ScreenView.Grabbed)
+    def _grabbed(self) -> None:
+        self.set_class(self.query_one(ScreenView).grabbed, "-grabbed")
+        self._summarise()
+
+    @on(ScreenView.Problem)
+    def _typing_failed(self, event: ScreenView.Problem) -> None:
+        hint = f"\n{event.error.hint}" if event.error.hint else ""
+        self.notify(f"{event.error.message}{hint}", severity="warning", timeout=5, markup=False)
+
+    # Starting
+
+    def boot(self, build: Build, output: str) -> None:
+        """Boot a file that a build made, as the build says."""
+        self._begin(lambda: vm.boot_of(Path(output)), settings_for(build))
+
+    @work(exclusive=True, group="ask", exit_on_error=False)
+    async def action_boot_other(self) -> None:
+        from thanos_tui.tui.dialogs import ChooseFile
+
+        known = await perform(_bootable)
+        choices = [(path, f"{Path(path).name}  {Path(path).parent}") for path in known][:8]
+        answer: str | None = _OTHER
+        if choices:
+            answer = await self.thanos.ask("Boot which image?", [*choices, (_OTHER, "Another file")])
+        image = None if answer is None else Path(answer)
+        if answer == _OTHER:
+            image = await self.app.push_screen_wait(ChooseFile("Boot which image?", Path(), suffixes=_IMAGES))
+        if image is not None:
+            build = built_as(image)
+            await self._ask_and_begin(image, settings_for(build) if build else Settings())
+
+    @work(exclusive=True, group="ask", exit_on_error=False)
+    async def _start_again(self, machine: Machine) -> None:
+        from thanos_tui.tui.machine.form import settings_of
+
+        await self._ask_and_begin(Path(machine.image), settings_of(machine))
+
+    async def _ask_and_begin(self, image: Path, settings: Settings) -> None:
+        from thanos_tui.tui.machine.form import StartForm
+
+        chosen = await self.app.push_screen_wait(StartForm(image, settings))
+        if chosen is not None:
+            self._begin(lambda: vm.boot_of(image), chosen)
+
+    @work(group="start", exit_on_error=False)
+    async def _begin(self, image: Callable[[], Boot], settings: Settings) -> None:
+        def work() -> Machine:
+            from thanos_tui.images import tools
+            from thanos_tui.vm.qemu import PROGRAMS
+
+            boot = image()
+            reporter = Reporter(self._tell_of)
+            tools.ensure([PROGRAMS[settings.architecture]], reporter)
+            return vm.start(boot, settings, reporter)
+
+        self._activity("Starting a machine")
+        try:
+            machine = await perform(work)
+        except ThanosError as error:
+            self.thanos.tell(error)
+        else:
+            self.chosen = machine.name
+            self._look()
+        finally:
+            self._activity("")
+
+    def _tell_of(self, event: Event) -> None:
+        """Show what a piece of work reports; called from its thread."""
+        text = event.title if isinstance(event, StepStarted) else event.text if isinstance(event, LogLine) else ""
+        if text:
+            self.app.call_from_thread(self._activity, text)
+
+    def _activity(self, text: str) -> None:
+        line = self.query_one("#activity", Static)
+        line.update(f" {text}{look().ellipsis}" if text else "")
+        line.set_class(bool(text), "-busy")
+
+    # Ending, and the rest
+
+    def action_stop(self) -> None:
+        """The power button; once more, and it is switched off."""
+        machine = self._alive()
+        if machine is None:
+            return
+        under_way = self._stopping.get(machine.name)
+        if under_way is not None:
+            under_way.cancel()
+            self._stop(machine, 0)
+        else:
+            self._stop(machine, 30)
+
+    @work(group="stop", exit_on_error=False)
+    async def _stop(self, machine: Machine, patience: float) -> None:
+        def tell(event: Event) -> None:
+            if isinstance(event, LogLine):
+                self.app.call_from_thread(self._do, machine.name, f"stopping: {event.text}")
+
+        reporter = self._stopping[machine.name] = Reporter(tell)
+        self._do(machine.name, "stopping")
+        try:
+            done = await perform(vm.stop, machine, reporter, patience)
+            self.notify(f"{machine.name}: {done.how}, {done.seconds:.1f} s", timeout=3, markup=False)
+        except Interrupted:
+            return  # somebody lost patience: the other call tells how it ended
+        except ThanosError as error:
+            self.thanos.tell(error)
+        finally:
+            if self._stopping.get(machine.name) is reporter:
+                self._look()
+                self._do(machine.name, "")
+        # Not before the list has been looked at again: that it has ended is no surprise.
+        self.set_timer(2 * _EVERY, lambda: self._forget_stop(machine.name, reporter))
+
+    def _forget_stop(self, name: str, reporter: Reporter) -> None:
+        if self._stopping.get(name) is reporter:
+            del self._stopping[name]
+
+    def _do(self, name: str, what: str) -> None:
+        """Say in the list what is being done with a machine."""
+        if what:
+            self._doing[name] = what
+        else:
+            self._doing.pop(name, None)
+        self._list()
+
+    @work(group="act", exit_on_error=False)
+    async def action_reboot(self) -> None:
+        machine = self._alive()
+        if machine is not None:
+            await self._try(vm.reboot, machine)
+            self.notify(f"{machine.name} starts again", timeout=2, markup=False)
+
+    @work(exclusive=True, group="ask", exit_on_error=False)
+    async def action_remove(self) -> None:
+        machine = self.machine
+        if machine is None:
+            return
+        if machine.alive:
+            self.thanos.tell(InputError(f"machine {machine.name} is running", hint="stop it first: x"))
+            return
+        answer = await self.thanos.ask(
+            f"Remove {machine.name}?", [("yes", "Remove it"), ("no", "Keep it")], "Its log and its host key go with it."
+        )
+        if answer == "yes":
+            await self._try(vm.remove, machine.name)
+            self._look()
+
+    async def _try(self, function: Callable[..., object], *args: object) -> None:
+        try:
+            await perform(function, *args)
+        except ThanosError as error:
+            self.thanos.tell(error)
+
+    @work(group="act", exit_on_error=False)
+    async def action_console(self) -> None:
+        machine = self._alive()
+        if machine is not None:
+            await self.thanos.open_console(machine.name)
+
+    def action_address(self) -> None:
+        machine = self.machine
+        if machine is not None:
+            self.thanos.copy(rows.address(machine), "the address of its SSH server")
+
+    @work(group="act", exit_on_error=False)
+    async def action_picture(self) -> None:
+        machine = self._alive()
+        if machine is None:
+            return
+        path = Path(f"{machine.name}.png").absolute()
+        try:
+            await perform(vm.screenshot, machine, path)
+        except ThanosError as error:
+            self.thanos.tell(error)
+        else:
+            self.notify(str(path), title="Saved", timeout=5, markup=False)
+
+    def _alive(self) -> Machine | None:
+        """The chosen machine; says so where there is none, or it does not run."""
+        machine = self.machine
+        if machine is None or not machine.alive:
+            said = "there is no machine" if machine is None else f"{machine.name} does not run; Enter starts it again"
+            self.notify(said, timeout=3, markup=False)
+            return None
+        return machine
+
+
+def _fill(view: Lines, lines: Sequence[rows.Row]) -> None:
+    """Show these lines, if they are not shown already."""
+    if [view[number] for number in range(len(view))] != list(lines):
+        view.replace(lines)
+
+
+def settings_for(build: Build) -> Settings:
+    """The settings that a build asks for."""
+    settings = Settings(memory_mib=build.memory_mib, cpus=build.cpus, architecture=build.architecture)
+    return settings if build.ssh_port is None else replace(settings, guest_ssh_port=build.ssh_port)
+
+
+def _bootable() -> list[str]:
+    """The files that builds have made and that are still there, the latest first."""
+    return [output for build in builds() for output in build.outputs if Path(output).exists()]
+
+
+def _other(one: Machine, two: Machine) -> bool:
+    """Whether these are not the same start of the same machine."""
+    return (one.directory, one.record.created, one.record.argv) != (two.directory, two.record.created, two.record.argv)

@@ -1,0 +1,368 @@
+"""The live view of a machine's screen. Grabbed, it hands every key and click on to the machine.
+
+A picture takes QEMU some 3 ms; it is fetched five times a second at most while the view is seen, and drawn only if it
+differs from the one before. All of that happens in threads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import groupby, zip_longest
+from typing import TYPE_CHECKING, ClassVar, cast
+
+from rich.segment import Segment
+from textual import work
+from textual.content import Content
+from textual.message import Message
+from textual.reactive import reactive
+from textual.strip import Strip
+from textual.widget import Widget
+
+from thanos_tui import vm
+from thanos_tui.errors import InputError, ThanosError
+from thanos_tui.tui.keys import key
+from thanos_tui.tui.look import Look, look
+from thanos_tui.tui.machine.drawing import Frame, View, draw_picture, draw_text
+from thanos_tui.tui.machine.typing import chord
+from thanos_tui.tui.work import perform
+from thanos_tui.vm import input as keyboard
+from thanos_tui.vm.input import Button, Chord, Point
+from thanos_tui.vm.textscreen import Reader, TextScreen, font_of
+
+if TYPE_CHECKING:
+    from textual import events
+    from textual.binding import BindingType
+
+    from thanos_tui.tui.app import ThanosApp
+    from thanos_tui.vm import Machine, Picture
+
+_CALM, _LIVELY = 0.5, 0.2  # seconds between two looks, when little happens and when much does
+_EAGER = 0.06  # after a key was typed: one wants to see it
+_BUTTONS: dict[int, Button] = {1: "left", 2: "middle", 3: "right"}
+_ZOOMS = (1, 2, 4)
+
+
+@dataclass(frozen=True)
+class Press:
+    """A mouse button pressed or let go at a place; ``which`` None: the pointer has moved there."""
+
+    point: Point
+    which: Button | None = None
+    down: bool = False
+
+
+class Eye:
+    """Looks at one machine's screen; its methods wait, and are for a thread."""
+
+    def __init__(self, machine: Machine) -> None:
+        self.machine = machine
+        self.picture: Picture | None = None
+        self.screen: TextScreen | None = None
+        self._reader: Reader | None = None
+        self._drawn: tuple[object, ...] = ()
+
+    def look(self, columns: int, rows: int, view: View, read: bool, symbols: Look) -> Frame | None:
+        """The screen drawn for so much room; None if it would look as the last time. Raises MachineError.
+
+        read: show as text what is text.
+        """
+        picture = vm.picture(self.machine)
+        wanted = (columns, rows, view, read, symbols)
+        if picture == self.picture and wanted == self._drawn:
+            return None
+        if picture != self.picture or (read and self.screen is None):
+            if self._reader is None:
+                self._reader = Reader(font_of(self.machine))
+            self.screen = self._reader.read(picture) if read else None
+        self.picture, self._drawn = picture, wanted
+        if read and self.screen is not None:
+            return draw_text(self.screen, columns, rows, view, symbols)
+        return draw_picture(picture, columns, rows, view, symbols)
+
+
+class ScreenView(Widget, can_focus=True):
+    """What a machine's screen shows. Enter or a click grabs keyboard and mouse for it, Ctrl+] gives them back."""
+
+    DEFAULT_CSS = """
+    ScreenView { background: $background; color: $text-muted; }
+    ScreenView:focus { background: $boost; }
+    ScreenView .screen--problem { color: $text-warning; }
+    """
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"screen--problem"}
+    BINDINGS: ClassVar[list[BindingType]] = [
+        key("screen.grab", "enter,i", "grab", "Type into it", "Let your keys and clicks go to the machine.", show=True),
+        key("screen.release", "ctrl+right_square_bracket", "release", "Leave", "Take keys and mouse back.", show=True),
+        key("screen.zoom", "plus,equals_sign", "zoom(1)", "Closer", "Show a part of the picture larger."),
+        key("screen.zoom-out", "minus", "zoom(-1)", "Farther", "Show more of the picture."),
+        key("screen.left", "left,h", "pan(-1, 0)", "Left", "Look further to the left."),
+        key("screen.right", "right,l", "pan(1, 0)", "Right", "Look further to the right."),
+        key("screen.up", "up,k", "pan(0, -1)", "Up", "Look further up."),
+        key("screen.down", "down,j", "pan(0, 1)", "Down", "Look further down."),
+        key("screen.home", "home,0", "whole", "Whole", "Show the screen as at first."),
+        key("screen.text", "m", "text", "Text or picture", "Show text as text, or draw everything as it is."),
+        key("screen.copy", "c", "copy", "Copy text", "Copy the text that the screen shows."),
+    ]
+    grabbed = reactive(False, bindings=True)
+    reading = reactive(True)
+    """Whether text is shown as text."""
+
+    class Grabbed(Message):
+        """Keys go to the machine from now on, or no more."""
+
+    class Problem(Message):
+        """Something could not be typed, or sent."""
+
+        def __init__(self, error: ThanosError) -> None:
+            super().__init__()
+            self.error = error
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self.frame: Frame | None = None
+        self._eye: Eye | None = None
+        self._view = View()
+        self._problem = ""
+        self._changed = 0.0  # when the picture last did (time.monotonic)
+        self._typed = 0.0
+        self._wake = asyncio.Event()
+        self._queue: asyncio.Queue[Chord | Press] = asyncio.Queue()
+
+    @property
+    def takes_every_key(self) -> bool:
+        """Whether the app's own keys, priority or not, wait until it is left."""
+        return self.grabbed
+
+    @property
+    def machine(self) -> Machine | None:
+        """The machine whose screen is watched."""
+        return self._eye.machine if self._eye else None
+
+    def watch_machine(self, machine: Machine | None) -> None:
+        """Show this machine's screen from now on; None: nobody sees the view, so look no more."""
+        if machine is None or not machine.alive:
+            self.workers.cancel_node(self)
+            self.grabbed = False
+            self._eye = None
+            if machine is not None:
+                self.frame = None
+                self._say("it does not run, so it has no screen")
+            return
+        if self._eye and self._eye.machine.directory == machine.directory and self._eye.machine.pid == machine.pid:
+            return
+        self.frame, self._view = None, View()
+        self._eye = Eye(machine)
+        self._say("looking at its screen")
+        self._watch(self._eye)
+        self._send(machine)
+
+    def _say(self, problem: str) -> None:
+        if problem != self._problem:
+            self._problem = problem
+            self.refresh()
+
+    # Looking
+
+    @work(exclusive=True, group="screen", exit_on_error=False)
+    async def _watch(self, eye: Eye) -> None:
+        while True:
+            self._wake.clear()
+            try:
+                await self._look(eye)
+            except ThanosError as error:
+                self.frame = None
+                self._say(error.message)
+            now = time.monotonic()
+            pause = _EAGER if now - self._typed < 1 else _LIVELY if now - self._changed < 5 else _CALM
+            try:
+                await asyncio.wait_for(self._wake.wait(), pause)
+            except TimeoutError:
+                continue
+
+    async def _look(self, eye: Eye) -> None:
+        columns, rows = self.size
+        if columns < 1 or rows < 1:
+            return
+        frame = await perform(eye.look, columns, rows, self._view, self.reading, look())
+        if frame is not None and eye is self._eye:
+            self.frame = frame
+            self._changed = time.monotonic()
+            self._problem = ""
+            self.refresh()
+
+    def render_line(self, y: int) -> Strip:
+        width = self.size.width
+        frame = self.frame
+        if frame is None or self._problem:
+            if y != self.size.height // 2 or not self._problem:
+                return Strip.blank(width, self.rich_style)
+            text = look().cut(self._problem, width).center(width)
+            return Strip([Segment(text, self.get_component_rich_style("screen--problem"))], width)
+        row = y - frame.top
+        if not 0 <= row < len(frame.strips):
+            return Strip.blank(width, self.rich_style)
+        blank = Segment(" " * frame.left, self.rich_style)
+        return Strip([blank, *frame.strips[row]]).adjust_cell_length(width, self.rich_style)
+
+    def on_resize(self) -> None:
+        self._wake.set()
+
+    # What is seen of it
+
+    def _show(self, view: View) -> None:
+        self._view = view
+        self._wake.set()
+
+    def action_zoom(self, by: int) -> None:
+        at = _ZOOMS.index(self._view.zoom) + by
+        self._show(replace(self._view, zoom=_ZOOMS[max(0, min(len(_ZOOMS) - 1, at))]))
+
+    def action_pan(self, across: int, down: int) -> None:
+        if self.frame is None:
+            return
+        left, top, width, height = self.frame.part
+        # A quarter of what is seen; the middle stays where there is something to see around it.
+        x, y = left + width / 2 + across * width / 4, top + height / 2 + down * height / 4
+        x, y = (min(max(size / 2, place), 1 - size / 2) for place, size in ((x, width), (y, height)))
+        self._show(replace(self._view, x=x, y=y))
+
+    def action_whole(self) -> None:
+        self._show(View())
+
+    def action_text(self) -> None:
+        self.reading = not self.reading
+        self._wake.set()
+
+    def action_copy(self) -> None:
+        screen = self._eye.screen if self._eye else None
+        if screen is None:
+            self.notify("there is no text on this screen", timeout=3, markup=False)
+        else:
+            cast("ThanosApp", self.app).copy(screen.text(), "the screen's text")
+
+    def summary(self) -> Content:
+        """What is shown, for the line above it."""
+        picture = self._eye.picture if self._eye else None
+        if self.grabbed:
+            return Content("typing into the machine; Ctrl+] leaves")
+        if picture is None or self.frame is None:
+            return Content("")
+        kind = "text" if self.frame.is_text else f"picture, {self._view.zoom}x" if self._view.zoom > 1 else "picture"
+        return Content(f"{picture.width}x{picture.height}, {kind}; Enter types into it")
+
+    # Typing and pointing
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
+        """Grabbed, there is one key of ours: the way out."""
+        return action == "release" if self.grabbed else action != "release"
+
+    def action_grab(self) -> None:
+        if self._eye is not None and self.frame is not None:
+            self.grabbed = True
+
+    def action_release(self) -> None:
+        self.grabbed = False
+
+    def watch_grabbed(self) -> None:
+        self.post_message(self.Grabbed())
+
+    def on_blur(self) -> None:
+        self.grabbed = False
+
+    async def _on_key(self, event: events.Key) -> None:
+        if not self.grabbed or any(
+            active.node is self for name, active in self.screen.active_bindings.items() if name == event.key
+        ):
+            return
+        event.stop()
+        event.prevent_default()
+        try:
+            self._put(chord(event.key, event.character))
+        except InputError as error:
+            self.post_message(self.Problem(error))
+
+    def _on_paste(self, event: events.Paste) -> None:
+        event.stop()
+        if self.grabbed:
+            self.type(event.text)
+
+    def type(self, text: str) -> None:
+        """Type a text into the machine; a character without a key is told of, and nothing typed."""
+        try:
+            for each in keyboard.chords_of(text):
+                self._put(each)
+        except InputError as error:
+            self.post_message(self.Problem(error))
+
+    def on_mouse_down(self, event: events.MouseDown) -> None:
+        event.stop()
+        self.focus()
+        if self.grabbed:
+            self._press(event, _BUTTONS.get(event.button, "left"), True)
+        else:
+            self.action_grab()
+
+    def on_mouse_up(self, event: events.MouseUp) -> None:
+        event.stop()
+        if self.grabbed:
+            self._press(event, _BUTTONS.get(event.button, "left"), False)
+
+    def on_mouse_move(self, event: events.MouseMove) -> None:
+        if self.grabbed:
+            self._press(event, None, False)
+
+    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
+        self._wheel(event, "wheel-up")
+
+    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
+        self._wheel(event, "wheel-down")
+
+    def _wheel(self, event: events.MouseEvent, which: Button) -> None:
+        if self.grabbed:
+            event.stop()
+            self._press(event, which, True)
+            self._press(event, which, False)
+
+    def _press(self, event: events.MouseEvent, which: Button | None, down: bool) -> None:
+        point = self.frame.point(event.x, event.y) if self.frame else None
+        if point is not None:
+            self._put(Press(point, which, down))
+
+    def _put(self, what: Chord | Press) -> None:
+        self._queue.put_nowait(what)
+
+    @work(exclusive=True, group="input", exit_on_error=False)
+    async def _send(self, machine: Machine) -> None:
+        """Hand on what was typed and clicked, in order; what has piled up goes together."""
+        queue = self._queue = asyncio.Queue[Chord | Press]()
+        while True:
+            batch: list[Chord | Press] = [await queue.get()]
+            while not queue.empty():
+                batch.append(queue.get_nowait())
+            try:
+                for act in _acts(machine, batch):
+                    await perform(act)
+            except ThanosError as error:
+                self.post_message(self.Problem(error))
+            self._typed = time.monotonic()
+            self._wake.set()
+
+
+def _acts(machine: Machine, batch: list[Chord | Press]) -> list[Callable[[], None]]:
+    """The calls that do all of a batch: chords that follow each other together, of several moves only the last."""
+    acts: list[Callable[[], None]] = []
+    for is_press, group in groupby(batch, lambda each: isinstance(each, Press)):
+        run = list(group)
+        if not is_press:
+            acts.append(partial(keyboard.press, machine, [each for each in run if isinstance(each, tuple)]))
+            continue
+        presses = [each for each in run if isinstance(each, Press)]
+        for each, following in zip_longest(presses, presses[1:]):
+            if each.which is not None:
+                acts.append(partial(keyboard.button, machine, each.which, each.point, down=each.down))
+            elif following is None:  # a button's press brings its own place with it
+                acts.append(partial(keyboard.move, machine, each.point))
+    return acts
