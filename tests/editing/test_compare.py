@@ -21,19 +21,6 @@ from thanos_tui.linuxkit import config
 from thanos_tui.linuxkit.config import Config, File
 from thanos_tui.options.expressions import Value
 
-KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIE03mq6gW3omJoS3PRLPJHhOBo6RIPsFw9cbMsBdA8EI me@test"
-
-
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A machine with one SSH key and nothing built or running."""
-    for name in ("XDG_CACHE_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("HOME", str(tmp_path))
-    (tmp_path / ".ssh").mkdir()
-    (tmp_path / ".ssh" / "id_ed25519.pub").write_text(f"{KEY}\n")
-    return tmp_path
-
 
 def document(directory: Path, text: str = "thanos: 1\noptions: {hostname: box}\n") -> Document:
     path = directory / "mine.thanos"
@@ -286,6 +273,6 @@ def test_an_equal_row_leads_to_the_nearest_option(home: Path) -> None:
 
 
 def test_a_file_with_other_content_leads_to_the_option_that_names_it(home: Path) -> None:
-    before = side(home)
-    (home / ".ssh" / "id_ed25519.pub").write_text(f"no-pty {KEY}\n")
+    before, key = side(home), home / ".ssh" / "id_ed25519.pub"
+    key.write_text(f"no-pty {key.read_text()}")
     assert causes(before, side(home), "no-pty") == {"sshd.authorized-keys", "sshd.generate-key"}
