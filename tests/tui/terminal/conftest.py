@@ -1,4 +1,4 @@
-"""A machine to log in to that is no machine: its directory is real, its sshd is asyncssh in the app's own event loop."""
+"""A machine to log in to that is none: its directory is real, its sshd is asyncssh in the app's own event loop."""
 
 from __future__ import annotations
 
@@ -214,7 +214,7 @@ def console(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Call
                 pane = await app.show("console")
                 await pilot.pause()
                 hands = Console(pilot, pane)
-                monkeypatch.setattr(app, "copy", lambda text, what: hands.copied.append(text))
+                monkeypatch.setattr(app, "copy", lambda text, _what: hands.copied.append(text))
                 await script(hands)
 
         asyncio.run(main())

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import asyncssh
 from textual.widgets import Input, OptionList
 
 from thanos_tui import keys
@@ -14,6 +15,12 @@ from thanos_tui.tui.terminal.tabs import Machines
 from thanos_tui.tui.terminal.widget import TerminalView
 
 Run = Callable[..., None]
+WORD = "open"
+
+
+def lock(identity: Path) -> None:
+    """Put a passphrase on a key."""
+    asyncssh.read_private_key(identity).write_private_key(identity, passphrase=WORD, rounds=1)
 
 
 def test_a_machine_is_chosen_from_the_list_and_gets_every_key(guest: Any, console: Run) -> None:
@@ -28,7 +35,9 @@ def test_a_machine_is_chosen_from_the_list_and_gets_every_key(guest: Any, consol
         view = hands.view
         assert guest.sizes[-1] == (view.emulator.columns, view.emulator.rows)
         # Keys that the app would take anywhere else: all of them are the machine's.
-        await hands.pilot.press("a", "1", "q", "ctrl+p", "ctrl+q", "ctrl+c", "tab", "escape", "up", "f1", "question_mark")
+        await hands.pilot.press(
+            "a", "1", "q", "ctrl+p", "ctrl+q", "ctrl+c", "tab", "escape", "up", "f1", "question_mark"
+        )
         wanted = b"a1q\x10\x11\x03\t\x1b\x1b[A\x1bOP?"
         await hands.until(lambda: guest.received == wanted, f"{wanted!r}, not {guest.received!r}")
 
@@ -142,10 +151,7 @@ def test_another_host_key_is_refused(guest: Any, console: Run, tmp_path: Path) -
 
 
 def test_a_locked_key_is_unlocked_by_a_dialog(guest: Any, console: Run, home: Path) -> None:
-    import asyncssh
-
-    key = asyncssh.read_private_key(guest.identity)
-    key.write_private_key(guest.identity, passphrase="open", rounds=1)
+    lock(guest.identity)
 
     async def script(hands: Any) -> None:
         await guest.listen()
@@ -153,16 +159,14 @@ def test_a_locked_key_is_unlocked_by_a_dialog(guest: Any, console: Run, home: Pa
         await hands.until(lambda: len(hands.app.screen_stack) > 1, "the question")
         prompt = hands.app.screen.query_one(Input)
         assert prompt.password
-        await hands.pilot.press(*"open", "enter")
+        await hands.pilot.press(*WORD, "enter")
         await hands.connected()
 
     console(script)
 
 
 def test_a_question_that_is_put_away_ends_calmly(guest: Any, console: Run) -> None:
-    import asyncssh
-
-    asyncssh.read_private_key(guest.identity).write_private_key(guest.identity, passphrase="open", rounds=1)
+    lock(guest.identity)
 
     async def script(hands: Any) -> None:
         await guest.listen()

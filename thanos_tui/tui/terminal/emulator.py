@@ -59,7 +59,7 @@ class Cursor(NamedTuple):
 class Colours:
     """The terminal's default colours and its first sixteen, as red, green, blue."""
 
-    foreground: Triplet = (229, 229, 229)
+    foreground: Triplet = (238, 238, 238)
     background: Triplet = (0, 0, 0)
     ansi: tuple[Triplet, ...] = field(
         default=(

@@ -332,7 +332,9 @@ class ConsolePane(Pane):
     # Searching
 
     def action_search(self) -> None:
+        # In the place of the line below the terminal, whose size must not change: the guest would learn of it.
         search = self.query_one("#search", Input)
+        self.query_one(StateLine).display = False
         search.add_class("-open")
         search.focus()
 
@@ -349,6 +351,7 @@ class ConsolePane(Pane):
     def _close_search(self, *, forget: bool = False) -> None:
         search = self.query_one("#search", Input)
         search.remove_class("-open")
+        self.query_one(StateLine).display = True
         if (tab := self._current) is not None:
             if forget:
                 tab.view.search("")

@@ -125,7 +125,7 @@ class Machines(OptionList):
     """What can be connected to: each running machine's shell and its serial port."""
 
     DEFAULT_CSS = """
-    Machines { height: 1fr; border: none; padding: 1 2; background: $background; }
+    Machines, Machines:focus { height: 1fr; border: none; padding: 1 2; background: $background; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         key("machines.down", "j", "cursor_down", "Down", "Go to the next machine."),

@@ -114,6 +114,7 @@ class TerminalView(Widget, can_focus=True):
         self._selection: Selection | None = None
         self._selecting = False
         self._pressed: int | None = None
+        self._told = ("", 0, 0)  # the last movement a program was told of
         self._needle = ""
         self._found: Place | None = None
 
@@ -321,6 +322,7 @@ class TerminalView(Widget, can_focus=True):
             self.far.send(report)
         self.refresh(Region(0, self.emulator.cursor.row, self.size.width, 1))
         self._place_cursor()
+        self.post_message(self.Changed())
 
     def on_unmount(self) -> None:
         for handle in (self._pump_handle, self._paint_handle):
@@ -362,6 +364,10 @@ class TerminalView(Widget, can_focus=True):
             return False
         column = max(0, min(self.emulator.columns - 1, event.x))
         row = max(0, min(self.emulator.rows - 1, event.y))
+        if kind in ("drag", "move"):
+            if self._told == (kind, column, row):
+                return True  # still in the same cell
+            self._told = (kind, column, row)
         held = (ALT if event.meta else 0) | (CTRL if event.ctrl else 0)
         data = keys.encode_mouse(self.emulator, kind, button, column, row, held)
         if data and self.far is not None:
