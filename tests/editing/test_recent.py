@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from thanos_tui.editing.disk import fingerprint
-from thanos_tui.editing.recent import KEPT, recent, remember
+from thanos_tui.editing.document import Document
+from thanos_tui.editing.recent import KEPT, recent, remember, templates
 from thanos_tui.files import state_dir
 
 
@@ -40,6 +41,17 @@ def test_a_damaged_list_is_empty(text: str, profile_file: Path) -> None:
     assert recent() == []
     remember(profile_file)
     assert [item.path for item in recent()] == [profile_file]
+
+
+def test_templates_say_what_they_are_for(tmp_path: Path) -> None:
+    found = {item.name: item for item in templates()}
+    assert found["minimal"].about == "The least that boots in QEMU and can be logged in to over SSH"
+    assert found["thanos"].about == "ThanOS as it comes: every option at its default"
+    document = Document.new(found["minimal"].path, tmp_path)
+    assert document.path is None
+    assert document.directory == tmp_path
+    assert document["machine.memory"].value == 512
+    assert document.dirty
 
 
 def test_fingerprints_follow_the_content(profile_file: Path) -> None:

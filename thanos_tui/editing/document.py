@@ -115,7 +115,7 @@ class Document:
             # What is as the file has it comes from there: its origin is a line of the file again.
             as_saved = saved is not None and saved.value == fitting
             assignments[name] = saved if saved is not None and as_saved else Assignment(fitting, Edited())
-        resolved = options.resolve(self.catalogue, assignments, self.facts)
+        resolved = options.resolve_after(self.current.resolved, assignments, changes, self.facts)
         self._refuse_new_problems(resolved, changes)
         if assignments != self.current.assignments:
             self._step(Snapshot(assignments, resolved, self.facts, what, tuple(changes)))
@@ -222,15 +222,34 @@ class Document:
             raise InputError("this profile has no file yet", hint="save it under a name")
         # A profile that cannot be read back is not written: what is missing has to be given first.
         self.resolved.check()
-        profile.save(target, self.current.resolved)
-        again = profile.load(target, self.catalogue)
-        # What the file does not say stays said here: a value without effect comes back with its component.
-        assignments = {**self.current.assignments, **again.assignments}
-        self.path, self.name, self.directory, self.facts = again.path, again.name, again.directory, again.facts
-        self.saved, self.on_disk = again.assignments, again.resolved
+        self.file_says(write(target, self.current.resolved))
+
+    def file_says(self, said: Profile) -> None:
+        """Its file is this one and says this now: it was written, or somebody else changed it.
+
+        What the document says itself stays, also what the file does not say: a value without effect comes back with its
+        component. No step of its own: to a user the state before saving and the one after are the same.
+        """
+        # What is as the file has it comes from there: its origin is a line of the file.
+        assignments = {
+            name: said.assignments[name]
+            if name in said.assignments and said.assignments[name].value == given.value
+            else given
+            for name, given in self.current.assignments.items()
+        }
+        self.path, self.name, self.directory, self.facts = said.path, said.name, said.directory, said.facts
+        self.saved, self.on_disk = said.assignments, said.resolved
         resolved = options.resolve(self.catalogue, assignments, self.facts)
-        # The step before saving and the one after are the same to a user: no step of its own.
         self._become(replace(self.current, assignments=assignments, resolved=resolved, facts=self.facts))
+
+
+def write(path: Path, resolved: Resolved) -> Profile:
+    """Write a state of a document to a file, and return what the file says then. Raises InputError and HostError.
+
+    Apart from the document, so that it can be done in a thread while the document goes on changing.
+    """
+    profile.save(path, resolved)
+    return profile.load(path, resolved.catalogue)
 
 
 def _listed(names: list[str]) -> str:

@@ -1,13 +1,15 @@
-"""The profiles used last (``state_dir()/recent.json``), for the list to open one from."""
+"""What there is to open: the profiles used last (``state_dir()/recent.json``), and those to begin one's own from."""
 
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from thanos_tui.files import replacing, state_dir
+from thanos_tui.files import profiles_dir, replacing, state_dir
+from thanos_tui.profile import SUFFIX
 
 KEPT = 20
 
@@ -18,6 +20,30 @@ class Recent:
 
     path: Path
     when: datetime
+
+
+@dataclass(frozen=True)
+class Template:
+    """A profile to begin one's own from. about: the first sentence of the comment it begins with."""
+
+    path: Path
+    name: str
+    about: str
+
+
+def templates() -> list[Template]:
+    """The profiles that come with the program, by name; empty where they were left out of it."""
+    found = sorted(profiles_dir().glob(f"*{SUFFIX}"))
+    return [Template(path, path.name.removesuffix(SUFFIX), _about(path)) for path in found]
+
+
+def _about(path: Path) -> str:
+    try:
+        first = path.read_text(encoding="utf-8").partition("\n")[0]
+    except (OSError, UnicodeDecodeError):
+        return ""
+    comment = re.fullmatch(r"#+ *(.*)", first.strip())
+    return comment[1].partition(". ")[0].removesuffix(".") if comment else ""
 
 
 def _file() -> Path:

@@ -133,7 +133,15 @@ class ThanosApp(App[int]):
 
     @work(exclusive=True, group="finish")
     async def _finish(self) -> None:
+        from thanos_tui.tui import profiles
+
         await user.finish(self, self._wrong)
+        await profiles.start(self)
+
+    def on_unmount(self) -> None:
+        from thanos_tui.tui import profiles
+
+        profiles.stop(self)
 
     def _handle_exception(self, error: Exception) -> None:
         # Textual would print a traceback with the values of all variables: long, and secrets among them.
@@ -219,6 +227,9 @@ class ThanosApp(App[int]):
         for pane in self.mounted():
             pane.document_changed()
         self.refresh_status()
+        from thanos_tui.tui import profiles
+
+        profiles.changed(self)
 
     def refresh_status(self) -> None:
         """Say anew how things stand."""
@@ -250,6 +261,13 @@ class ThanosApp(App[int]):
         from thanos_tui.tui import profiles
 
         await profiles.open_profile(self)
+
+    @work(exclusive=True, group="profile")
+    async def open_path(self, path: Path) -> None:
+        """Open this profile, once nothing can be lost by it."""
+        from thanos_tui.tui import profiles
+
+        await profiles.open_path(self, path)
 
     @work(exclusive=True, group="profile")
     async def action_leave_app(self) -> None:

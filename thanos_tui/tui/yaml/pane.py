@@ -16,17 +16,16 @@ from thanos_tui.editing import compare
 from thanos_tui.editing.compare import Fold, Source
 from thanos_tui.editing.document import Document
 from thanos_tui.errors import ThanosError
-from thanos_tui.linuxkit.diff import Line
 from thanos_tui.options.sources import why_absent
 from thanos_tui.tui.keys import key
 from thanos_tui.tui.lines import Lines
 from thanos_tui.tui.look import look
 from thanos_tui.tui.pane import Pane
 from thanos_tui.tui.work import perform
-from thanos_tui.tui.yaml import drawing, shown
-from thanos_tui.tui.yaml.drawing import NARROWEST, View
+from thanos_tui.tui.yaml import shown
+from thanos_tui.tui.yaml.drawing import NARROWEST
 from thanos_tui.tui.yaml.lines import YamlLines
-from thanos_tui.tui.yaml.shown import Shown, Subject
+from thanos_tui.tui.yaml.shown import Picture, Shown, Subject, Wish
 
 _FILE = "file"
 
@@ -70,13 +69,12 @@ class YamlPane(Pane):
         self._source: Source | None = None  # what to compare with, whether that is shown now or not
         self._comparing = self._beside = self._all = False
         self._unfolded: set[int] = set()
-        self._shown: Shown | None = None
-        self._view = View((), ())  # what is on the screen
-        self._viewed: Shown | None = None  # and what it was drawn from
-        self._problem: ThanosError | None = None
+        self._due = True  # what there is to show is not, or not yet, what the document says
         self._leap = False  # a comparison begins: go to its first difference
-        self._due = True  # what is shown is not, or not yet, what the document says
-        self._wanted = ""  # the option to show as soon as that can be done
+        self._option = ""  # the option to show as soon as that can be done
+        self._shown: Shown | None = None
+        self._picture: Picture | None = None  # of what is shown, or still of what was before it
+        self._problem: ThanosError | None = None
 
     def compose(self) -> ComposeResult:
         yield Static(id="head", markup=False)
@@ -98,91 +96,75 @@ class YamlPane(Pane):
         if self._due:
             self._renew()
 
+    def _renew(self) -> None:
+        self._due = True
+        self._draw()
+
+    @work(exclusive=True, group="yaml")
+    async def _draw(self) -> None:
+        """Render and compare if that is due, and draw; a later call makes this one void."""
+        if self._due:
+            await self._render_anew()
+        if self._shown is not None:
+            self._picture = await perform(shown.picture, self._shown, self._wish(), look())
+            self._lines.replace(self._picture.lines)
+            if self._picture.cursor is not None:
+                self._lines.go_to(self._picture.cursor)
+            self._leap = False
+            self._unfolded = set(self._picture.unfolded or ())
+        self._lines.set_class(self._problem is not None, "-stale")
+        self._tell()
+        self._say()
+        self.refresh_bindings()
+        option, self._option = self._option, ""
+        resolved = self._picture.shown.side.resolved if self._picture and not self._problem else None
+        if option and resolved is not None and self._picture is not None and not self._picture.found:
+            self.notify(why_absent(resolved, option), markup=False)
+
     def _subject(self) -> Subject:
         document = self.thanos.document
         return Subject(document.resolved, document.directory, document.name)
 
-    def _renew(self) -> None:
-        self._due = True
-        self._render_anew()
-
-    @work(exclusive=True, group="yaml")
     async def _render_anew(self) -> None:
-        """Render, compare and draw; whatever comes meanwhile makes this void."""
         document = self.thanos.document
         if document is not self._document:
             # What was chosen for one profile need not be there for another.
             self._document, self._source, self._comparing = document, None, False
-        source = self._source if self._comparing else None
+        revision = document.revision
         try:
-            self._shown = await perform(shown.prepare, self._subject(), source)
+            self._shown = await perform(shown.prepare, self._subject(), self._source if self._comparing else None)
         except ThanosError as error:
             self._problem = error
         else:
             self._problem = None
             self._unfolded.clear()
-        self._due = False
-        self._draw()
+        # While it is hidden, changes do not make a drawing void.
+        self._due = document is not self.thanos.document or document.revision != revision
 
-    def _draw(self) -> None:
-        """Show what there is, in the view that is chosen."""
-        lines, before = self._lines, self._line_at_cursor()
-        self._view, self._viewed = self._made_view(), self._shown
-        lines.replace(self._view.lines)
-        if self._leap and self._view.hunks:
-            lines.go_to(self._view.hunks[0])
-        elif before is not None:
-            self._return_to(before)
-        self._leap = False
-        lines.set_class(self._problem is not None, "-stale")
-        self._tell()
-        self._say()
-        self.refresh_bindings()
-        if self._wanted and self._problem is None:
-            self._show_wanted()
-
-    def _made_view(self) -> View:
-        if self._shown is None:
-            return View((), ())
-        comparison = self._shown.comparison
-        if comparison is None:
-            return drawing.whole(self._shown.lines)
-        unfolded = None if self._all else self._unfolded
-        if self._beside and self._roomy:
-            return drawing.side_by_side(comparison, look(), self._lines.scrollable_content_region.width, unfolded)
-        return drawing.unified(comparison, look(), unfolded)
+    def _wish(self) -> Wish:
+        here = self._lines.cursor_line or 0
+        place = self._place_at_cursor()
+        line = self._picture.shown.line(place) if self._picture is not None and place is not None else None
+        width = self._lines.scrollable_content_region.width if self._beside and self._roomy else 0
+        unfolded = None if self._all else frozenset(self._unfolded)
+        return Wish(width, unfolded, self._leap, line, here, self._option)
 
     @property
     def _roomy(self) -> bool:
         return self.size.width >= NARROWEST
 
     def on_resize(self, _event: Resize) -> None:
-        if self._beside and self._shown is not None:
+        if self._beside:
             self.call_after_refresh(self._draw)
 
-    # The cursor stays where it is in the YAML, not on the screen
+    def _place(self, line: int | None) -> int | Fold | None:
+        """What a line on the screen shows."""
+        places = self._picture.view.places if self._picture else ()
+        return places[line] if line is not None and line < len(places) else None
 
     def _place_at_cursor(self) -> int | None:
-        """The row under the cursor; None on a fold."""
-        here = self._lines.cursor_line
-        place = self._view.places[here] if here is not None and here < len(self._view.places) else None
+        place = self._place(self._lines.cursor_line)
         return place if isinstance(place, int) else None
-
-    def _line_at_cursor(self) -> Line | None:
-        place = self._place_at_cursor()
-        return self._viewed.line(place) if place is not None and self._viewed is not None else None
-
-    def _return_to(self, wanted: Line) -> None:
-        if self._viewed is None:
-            return
-        here = self._lines.cursor_line or 0
-        found: list[int] = []
-        for number, place in enumerate(self._view.places):
-            line = self._viewed.line(place) if isinstance(place, int) else None
-            if line is not None and (line.entry, line.text) == (wanted.entry, wanted.text):
-                found.append(number)
-        if found:
-            self._lines.go_to(min(found, key=lambda number: abs(number - here)))
 
     # What is said above the lines
 
@@ -252,8 +234,15 @@ class YamlPane(Pane):
         answer = await self.thanos.ask("Compare with", choices)
         source = await self._ask_file() if answer == _FILE else next((s for s in found if s.id == answer), None)
         if source is not None:
-            self._source, self._comparing, self._leap = source, True, True
-            self._renew()
+            self._compare_with(source)
+
+    def compare_with_saved(self) -> None:
+        """Show the difference from what the profile's file says."""
+        self._compare_with(compare.always(self.thanos.document)[0])
+
+    def _compare_with(self, source: Source) -> None:
+        self._source, self._comparing, self._leap = source, True, True
+        self._renew()
 
     async def _ask_file(self) -> Source | None:
         from thanos_tui.profile import SUFFIX
@@ -277,7 +266,7 @@ class YamlPane(Pane):
         self._draw()
 
     def action_hunk(self, step: int) -> None:
-        starts, here = self._view.hunks, self._lines.cursor_line or 0
+        starts, here = self._picture.view.hunks if self._picture else (), self._lines.cursor_line or 0
         if not starts:
             self.notify("there is no difference", timeout=2)
             return
@@ -290,7 +279,7 @@ class YamlPane(Pane):
     @on(Lines.Picked)
     def _picked(self, event: Lines.Picked) -> None:
         event.stop()
-        place = self._view.places[event.index] if event.index < len(self._view.places) else None
+        place = self._place(event.index)
         if isinstance(place, Fold):
             self._unfolded.add(place.rows.start)
             self._draw()
@@ -299,7 +288,7 @@ class YamlPane(Pane):
 
     @work(exclusive=True, group="yaml-ask")
     async def _go_to_option(self, place: int) -> None:
-        names = self._viewed.options_at(place) if self._viewed else ()
+        names = self._picture.shown.options_at(place) if self._picture else ()
         if not names:
             self.notify("no option has a say in this line: every system has it", markup=False)
             return
@@ -312,30 +301,13 @@ class YamlPane(Pane):
 
     def show_option(self, name: str) -> None:
         """Go to the lines that come from an option, and mark them; say so where there are none."""
-        self._wanted = name
-        if not self._due:
-            self._draw()
-
-    def _show_wanted(self) -> None:
-        name, self._wanted = self._wanted, ""
-        if self._shown is None or self._shown.side.resolved is None:
-            return
-        comes_from = self._shown.comes_from(name)
-        self._unfolded.update(
-            fold.rows.start for fold in self._view.places if isinstance(fold, Fold) and any(map(comes_from, fold.rows))
-        )
-        self._view = self._made_view()
-        lines, numbers = drawing.marked(self._view, comes_from)
-        self._lines.replace(lines)
-        if numbers:
-            self._lines.go_to(numbers[0])
-        else:
-            self.notify(why_absent(self._shown.side.resolved, name), markup=False)
+        self._option = name
+        self._draw()
 
     # Copying and writing
 
     def _copied(self) -> str:
-        return self._shown.text(self.thanos.document.name) if self._shown else ""
+        return self._picture.shown.text(self.thanos.document.name) if self._picture else ""
 
     @work(exclusive=True, group="yaml-ask")
     async def action_write(self) -> None:
