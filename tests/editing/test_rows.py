@@ -6,7 +6,7 @@ from catalogues import catalogue_of, document_of
 
 from thanos_tui import options
 from thanos_tui.editing.document import Document
-from thanos_tui.editing.rows import Path, Row, View, index_of, marks, menu_at, names_in, rows
+from thanos_tui.editing.rows import Memo, Path, Row, View, index_of, marks, menu_at, names_in, rows
 
 TOP = ("Sound and light",)
 
@@ -120,3 +120,25 @@ def test_every_option_of_the_real_catalogue_has_a_row_in_its_menu() -> None:
     for name, option in options.load().options.items():
         made = rows(document, marks(document), option.menu, View(hidden=True))
         assert name in [row.name for row in made]
+
+
+def test_rows_kept_from_before_are_what_they_would_be_if_made_anew() -> None:
+    document = Document.new()
+    memo: Memo = {}
+    menus = list(dict.fromkeys(option.menu for option in document.catalogue.options.values()))
+    bools = [name for name, option in document.catalogue.options.items() if option.type == "bool"]
+
+    def check() -> None:
+        marked = marks(document)
+        for menu in menus:
+            view = View(hidden=True)
+            assert rows(document, marked, menu, view, memo) == rows(document, marked, menu, view)
+
+    for name in [*bools, *reversed(bools)]:
+        if document[name].active and not document[name].locked:
+            document.set(name, not document[name].value)
+            check()
+    document.apply({"network": "static"}, "addresses are missing now")
+    check()
+    while document.undo():
+        check()

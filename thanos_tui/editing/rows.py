@@ -59,6 +59,14 @@ class Row:
         return (self.name,) if self.name else ("", *self.menu)
 
 
+# A state that is the same object stands for the same value, origin and dependencies: a change makes new states of all
+# that hang on it, and leaves the others alone.
+Memo = dict[str, tuple[State | None, Row]]
+"""The rows of options as they were made last, with the states they were made from."""
+
+_NOTHING: tuple[None, Row] = (None, Row("option", (), "", "", ""))
+
+
 @dataclass(frozen=True)
 class Marks:
     """What is to be marked in one state of a document: options by name, and the menus that they are in."""
@@ -115,9 +123,15 @@ def names_in(catalogue: Catalogue, path: Path) -> tuple[str, ...]:
     return tuple(name for name, option in catalogue.options.items() if option.menu[: len(path)] == path)
 
 
-def rows(document: Document, marked: Marks, path: Path = (), view: View | None = None) -> tuple[Row, ...]:
-    """The lines of a menu: its options and submenus in the catalogue's order, or what is changed in and below it."""
+def rows(
+    document: Document, marked: Marks, path: Path = (), view: View | None = None, memo: Memo | None = None
+) -> tuple[Row, ...]:
+    """The lines of a menu: its options and submenus in the catalogue's order, or what is changed in and below it.
+
+    memo: the caller keeps it from one call to the next, so that only what has changed meanwhile is made anew.
+    """
     view = view or View()
+    memo = {} if memo is None else memo
     resolved = document.current.resolved
     catalogue = resolved.catalogue
     if view.changed:
@@ -134,11 +148,24 @@ def rows(document: Document, marked: Marks, path: Path = (), view: View | None =
         if isinstance(item, Menu):
             row = _menu_row(resolved, marked, item, (*path, item.title), view)
         else:
-            depths[item] = _depth(catalogue.options[item], depths)
-            row = option_row(resolved, marked, item, depths[item])
+            state = resolved.states[item]
+            before, row = memo.get(item, _NOTHING)
+            if before is not state or not _marked_so(row, marked):
+                row = option_row(resolved, marked, item, _depth(state.option, depths))
+                memo[item] = (state, row)
+            depths[item] = row.depth
         if row.active or view.hidden:
             made.append(row)
     return tuple(made)
+
+
+def _marked_so(row: Row, marked: Marks) -> bool:
+    name = row.name
+    return (
+        row.changed is (name in marked.changed)
+        and row.unsaved is (name in marked.unsaved)
+        and row.problem == marked.problems.get(name, "")
+    )
 
 
 def option_row(resolved: Resolved, marked: Marks, name: str, depth: int = 0, note: str = "") -> Row:

@@ -121,9 +121,9 @@ class MenuList(LineView, can_focus=True):
         was, self.cursor = self.cursor, max(0, min(at, len(rows) - 1))
         self.rows = rows
         self.set_rows(len(rows))
-        if [row.key for row in before] == [row.key for row in rows] and rows:
+        if _same_rows(before, rows):
             for index, (old, new) in enumerate(zip(before, rows, strict=True)):
-                if old != new or index in (was, self.cursor):
+                if (old is not new and old != new) or index in (was, self.cursor):
                     self.refresh_line(index)
             self._scroll_into_view()
         else:
@@ -238,6 +238,13 @@ class MenuList(LineView, can_focus=True):
         start = _MARKERS + 2 * row.depth
         on_symbol = start <= event.x < start + cell_len(clipped(row.symbol, self.size.width)) and row.kind == "option"
         self.post_message(self.Clicked(self, on_symbol=on_symbol, again=event.chain > 1 and same))
+
+
+def _same_rows(before: tuple[Row, ...], after: tuple[Row, ...]) -> bool:
+    """Whether there are the same rows in the same places, whatever they say."""
+    return len(before) == len(after) > 0 and all(
+        old is new or old.key == new.key for old, new in zip(before, after, strict=True)
+    )
 
 
 def markers(row: Row) -> list[Piece]:

@@ -15,7 +15,7 @@ from textual.signal import Signal
 from textual.timer import Timer
 
 from thanos_tui.editing.document import Document
-from thanos_tui.editing.rows import Marks, Path, Row, View, breadcrumb, marks, menu_at, names_in, rows
+from thanos_tui.editing.rows import Marks, Memo, Path, Row, View, breadcrumb, marks, menu_at, names_in, rows
 from thanos_tui.errors import InputError, ThanosError
 from thanos_tui.options.expressions import Value
 from thanos_tui.tui.configure import facts
@@ -101,6 +101,7 @@ class ConfigurePane(Pane):
         self.path: Path = ()
         self.view = View()
         self._places: dict[Path, int] = {}  # the screen row of the cursor in the menus above
+        self._memo: Memo = {}
         self._marks: tuple[int, int, Marks] | None = None
         self._seen: Document | None = None
         self._said: Assignments = {}
@@ -172,6 +173,7 @@ class ConfigurePane(Pane):
         document = self.document
         self._seen, self._said = document, document.current.assignments
         self._results = None
+        self._memo.clear()
         self._go((), None, 0)
 
     @contextmanager
@@ -241,15 +243,18 @@ class ConfigurePane(Pane):
             self._marks = (*now, marks(document))
         return self._marks[2]
 
+    def _rows(self, path: Path) -> tuple[Row, ...]:
+        return rows(self.document, self.marked(), path, self.view, self._memo)
+
     def _refresh(self) -> None:
         """The same menu again, in the document's present state; the cursor stays on its row and its place."""
         row = self.menu.row
-        self.menu.show(rows(self.document, self.marked(), self.path, self.view), row.key if row else None)
+        self.menu.show(self._rows(self.path), row.key if row else None)
         self._say_where()
 
     def _go(self, path: Path, cursor: tuple[str, ...] | None, screen_row: int | None) -> None:
         self.path = path
-        made = rows(self.document, self.marked(), path, self.view)
+        made = self._rows(path)
         first = made[0].key if made and cursor is None else cursor
         self.menu.show(made, first, screen_row)
         self._say_where()
