@@ -54,7 +54,10 @@ class TextScreen:
 
 
 def font_of(machine: Machine) -> Font:
-    """The font in the ROM of a machine's graphics card; empty where it has none. Raises MachineError."""
+    """The font in the ROM of a machine's graphics card; empty where it has none, or its firmware has not begun yet.
+
+    Raises MachineError.
+    """
     with monitor(machine.directory) as qmp:
         dump = qmp.execute("human-monitor-command", {"command-line": f"xp /{_ROM_SIZE}bx {_ROM:#x}"}, timeout=30)
     rom = bytes(int(byte, 16) for line in dump.splitlines() for byte in re.findall(r" 0x([0-9a-f]{2})\b", line))

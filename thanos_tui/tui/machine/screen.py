@@ -75,9 +75,9 @@ class Eye:
         if picture == self.picture and wanted == self._drawn:
             return None
         if picture != self.picture or (read and self.screen is None):
-            if self._reader is None:
-                self._reader = Reader(font_of(self.machine))
-            self.screen = self._reader.read(picture) if read else None
+            if self._reader is None and (font := font_of(self.machine)):  # the firmware puts it there
+                self._reader = Reader(font)
+            self.screen = self._reader.read(picture) if read and self._reader else None
         self.picture, self._drawn = picture, wanted
         if read and self.screen is not None:
             return draw_text(self.screen, columns, rows, view, symbols)
@@ -128,6 +128,8 @@ class ScreenView(Widget, can_focus=True):
         self._problem = ""
         self._changed = 0.0  # when the picture last did (time.monotonic)
         self._typed = 0.0
+        self._held: Button | None = None  # the button that the machine knows to be down
+        self._pointed: Point | None = None  # where the machine's pointer was put last
         self._wake = asyncio.Event()
         self._queue: asyncio.Queue[Chord | Press] = asyncio.Queue()
 
@@ -301,14 +303,18 @@ class ScreenView(Widget, can_focus=True):
         event.stop()
         self.focus()
         if self.grabbed:
-            self._press(event, _BUTTONS.get(event.button, "left"), True)
+            self._held = _BUTTONS.get(event.button, "left")
+            self._press(event, self._held, True)
+            self.capture_mouse()  # wherever it is let go, the machine must hear of it
         else:
-            self.action_grab()
+            self.action_grab()  # this click is for us, not for the machine
 
     def on_mouse_up(self, event: events.MouseUp) -> None:
         event.stop()
-        if self.grabbed:
-            self._press(event, _BUTTONS.get(event.button, "left"), False)
+        if self._held is not None:
+            self.release_mouse()
+            self._press(event, self._held, False)
+            self._held = None
 
     def on_mouse_move(self, event: events.MouseMove) -> None:
         if self.grabbed:
@@ -328,7 +334,10 @@ class ScreenView(Widget, can_focus=True):
 
     def _press(self, event: events.MouseEvent, which: Button | None, down: bool) -> None:
         point = self.frame.point(event.x, event.y) if self.frame else None
+        if point is None and which is not None and not down:
+            point = self._pointed
         if point is not None:
+            self._pointed = point
             self._put(Press(point, which, down))
 
     def _put(self, what: Chord | Press) -> None:

@@ -1,0 +1,151 @@
+"""What is said of machines, in lines."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from thanos_tui.errors import InputError
+from thanos_tui.tui.look import ASCII, UNICODE
+from thanos_tui.tui.machine import rows
+from thanos_tui.tui.machine.form import FIELDS, settings_of
+from thanos_tui.tui.machine.typing import chord
+from thanos_tui.vm import Forward, Machine, Settings
+from thanos_tui.vm.registry import Record
+from thanos_tui.vm.timeline import Step, Timeline
+
+RECORD = Record(
+    name="box",
+    created="2026-01-02T03:04:05+00:00",
+    boot={"disk": "/images/box.vhd", "format": "vpc"},
+    memory_mib=512,
+    cpus=2,
+    architecture="amd64",
+    devices="qemu",
+    qemu="8.0",
+    accel="tcg",
+    accel_reason="there is no /dev/kvm",
+    forwards=(Forward(1235, 1234), Forward(8080, 80)),
+    vnc_port=5901,
+    host_key="ssh-ed25519 AAAA",
+    argv=("qemu",),
+)
+RUNNING = Machine(Path("/machines/box"), RECORD, "running", "", 42, 75.0)
+STOPPED = replace(
+    RUNNING, record=replace(RECORD, name="old"), state="stopped", note="it powered off", pid=None, uptime=None
+)
+CRASHED = replace(STOPPED, state="crashed", note="QEMU was killed by signal 9")
+
+
+def text(row: rows.Row) -> str:
+    return "".join(part for part, _ in row)
+
+
+@pytest.mark.parametrize(("seconds", "said"), [(0.9, "0 s"), (59, "59 s"), (60, "1 min"), (7500, "2 h 5 min")])
+def test_durations_are_short(seconds: float, said: str) -> None:
+    assert rows.duration(seconds) == said
+
+
+def test_the_status_names_one_machine_and_counts_several() -> None:
+    assert rows.status([STOPPED]) == ""
+    assert rows.status([RUNNING, STOPPED]) == "box: up 1 min"
+    assert rows.status([replace(RUNNING, state="starting", uptime=None)]) == "box: starting"
+    assert rows.status([RUNNING, RUNNING]) == "2 machines up"
+
+
+def test_the_list_tells_how_each_is() -> None:
+    running, stopped, crashed = (text(row) for row in rows.listed([RUNNING, STOPPED, CRASHED], {}, UNICODE))
+    assert " ".join(running.split()) == "● box running 1 min tcg 512 MiB x2 ssh 1235 +1 box.vhd"
+    assert stopped.startswith(" ○ old  stopped   it powered off")
+    assert crashed.startswith(" ✗ old  crashed   QEMU was killed by signal 9")
+    assert "pressing" in text(rows.listed([RUNNING], {"box": "pressing its power button"}, UNICODE)[0])
+    assert all(text(row).isascii() for row in rows.listed([RUNNING, STOPPED, CRASHED], {}, ASCII))
+
+
+def test_details_give_addresses_to_copy() -> None:
+    values = [value for _, value in rows.details(RUNNING)]
+    assert "127.0.0.1:1235" in values
+    assert "127.0.0.1:8080" in values
+    assert "127.0.0.1:5901" in values
+    assert "ssh -p 1235 -o UserKnownHostsFile=/machines/box/known_hosts root@127.0.0.1" in values
+    assert all(value in text(row) for row, value in rows.details(RUNNING))
+    assert rows.details(STOPPED)[0][1] == "stopped, it powered off"
+
+
+def test_a_boot_is_bars_that_follow_each_other() -> None:
+    told = Timeline(
+        (Step("firmware", 0, 2.0, rough=True), Step("kernel", 2.0, 6.0), Step("services", 8.0, 2.0)), up=10.0
+    )
+    shown = [text(row) for row in rows.boot(told, None, 76, UNICODE)]
+    bars = [line[23:63] for line in shown[:3]]
+    assert [(bar.index("█"), bar.count("█")) for bar in bars] == [(0, 8), (8, 24), (32, 8)]
+    assert shown[0].endswith("~   2.0 s")
+    assert "10.0 s after power-on: everything has started" in shown[4]
+    assert "half a second" in shown[5]
+
+
+def test_a_boot_under_way_grows() -> None:
+    told = Timeline((Step("firmware and kernel", 0, 5.0), Step("onboot 000-sysctl", 5.0)))
+    shown = [text(row) for row in rows.boot(told, 10.0, 76, UNICODE)]
+    assert shown[1].endswith(">   5.0 s")
+    assert "still starting" in shown[3]
+
+
+def test_a_boot_that_failed_says_where_to_look() -> None:
+    told = Timeline((Step("firmware and kernel", 0, 5.0), Step("onboot 000-sysctl", 5.0, 0.0, ok=False)))
+    shown = rows.boot(told, None, 20, ASCII)
+    assert "never came up" in text(shown[3])
+    assert all(text(row).isascii() for row in shown)
+    assert "no times" in text(rows.boot(Timeline(), None, 80, UNICODE)[0])
+
+
+@pytest.mark.parametrize(
+    ("key", "character", "keys"),
+    [
+        ("a", "a", ("a",)),
+        ("A", "A", ("shift", "a")),
+        ("question_mark", "?", ("shift", "slash")),
+        ("enter", "\r", ("ret",)),
+        ("space", " ", ("spc",)),
+        ("ctrl+c", "\x03", ("ctrl", "c")),
+        ("shift+tab", None, ("shift", "tab")),
+        ("ctrl+alt+delete", None, ("ctrl", "alt", "delete")),
+        ("alt+x", None, ("alt", "x")),
+        ("f11", None, ("f11",)),
+        ("ctrl+backslash", "\x1c", ("ctrl", "backslash")),
+    ],
+)
+def test_keys_become_those_of_the_machine(key: str, character: str | None, keys: tuple[str, ...]) -> None:
+    assert chord(key, character) == keys
+
+
+@pytest.mark.parametrize(("key", "character"), [("ü", "ü"), ("f20", None), ("print_screen", None)])
+def test_keys_without_a_counterpart_are_told(key: str, character: str | None) -> None:
+    with pytest.raises(InputError):
+        chord(key, character)
+
+
+def test_a_machine_is_started_again_as_it_was() -> None:
+    settings = settings_of(RUNNING)
+    assert settings == Settings(name="box", memory_mib=512, cpus=2, publish=(Forward(8080, 80),), vnc_port=5901)
+    for field in FIELDS:
+        assert field.read(settings, field.show(settings)) == settings
+
+
+@pytest.mark.parametrize(
+    ("field", "typed"),
+    [
+        ("memory", ""),
+        ("memory", "8"),
+        ("cpus", "0"),
+        ("cpus", "two"),
+        ("ssh", "70000"),
+        ("ports", "80"),
+        ("ports", "1:2 x"),
+    ],
+)
+def test_the_form_refuses_what_cannot_be(field: str, typed: str) -> None:
+    with pytest.raises(InputError):
+        next(each for each in FIELDS if each.name == field).read(Settings(), typed)
