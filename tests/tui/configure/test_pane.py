@@ -527,3 +527,28 @@ def test_every_key_of_the_pane_has_a_name_and_a_help() -> None:
     for binding in declared:
         assert binding.id  # type: ignore[union-attr]
         assert binding.tooltip.endswith(".")  # type: ignore[union-attr]
+
+
+def test_an_empty_menu_says_what_it_lacks(drive: Drive) -> None:
+    async def script(pilot: Script) -> None:
+        menu = pane_of(pilot).menu
+        await pilot.press("c")
+        assert "Nothing here differs" in screen_text(menu)[0]
+        await pilot.press("space", "x", "w", "y", "r", "down", "G", "c")
+        assert len(menu.rows) == 7
+
+    drive(ThanosApp(Document.new()), script)
+
+
+def test_it_works_in_a_tiny_terminal_and_follows_its_size(drive: Drive) -> None:
+    async def script(pilot: Script) -> None:
+        pane = pane_of(pilot)
+        pane.go_to("sshd.authorized-keys")
+        await pilot.press("slash", "s", "escape", "enter", "escape", "w", "i", "escape")
+        for size in ((10, 4), (60, 12), (140, 50), (80, 24)):
+            await pilot.resize_terminal(*size)
+            await pilot.pause()
+            assert at(pilot) == "sshd.authorized-keys"
+        assert 0 <= pane.menu.screen_row < pane.menu.size.height
+
+    drive(ThanosApp(Document.new()), script, size=(24, 8))

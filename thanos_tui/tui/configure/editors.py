@@ -68,7 +68,7 @@ class Editor(Dialog[Value]):
     Editor #verdict { height: auto; min-height: 1; color: $text-muted; }
     Editor #verdict.-bad { color: $text-error; }
     Editor #explanation { max-height: 6; }
-    Editor Input, Editor Input:focus { border: none; height: 1; margin: 1 0; padding: 0 1; }
+    Editor Input, Editor Input:focus { border: none; height: 1; margin: 1 0; padding: 0 1; background: $panel; }
     Editor OptionList, Editor OptionList:focus { border: none; padding: 0; margin: 1 0; }
     """
 
@@ -175,7 +175,7 @@ class NumberEditor(TextEditor):
     ]
 
     def keys(self) -> str:
-        return f" {look().dot} ".join(["+ and -: one more, less", "PgUp, PgDn: much", "Enter takes it", "Esc cancels"])
+        return f" {look().dot} ".join(["+ - PgUp PgDn step it", "Enter takes it", "Ctrl+R: default", "Esc cancels"])
 
     def bounds(self) -> tuple[int, int] | None:
         """The range that holds now."""

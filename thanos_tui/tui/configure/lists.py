@@ -116,7 +116,7 @@ class ListEditor(_Elements):
         return [*(Content(element) for element in self.elements), add]
 
     def keys(self) -> str:
-        parts = ["s takes the list", "a adds", "Enter edits", "d deletes", "J K move", "Esc cancels"]
+        parts = ["s takes it", "a adds", "Enter edits", "d deletes", "J K move", "Esc cancels"]
         if takes_path(self.option):
             parts.insert(-1, "Ctrl+O picks a file")
         return f" {look().dot} ".join(parts)

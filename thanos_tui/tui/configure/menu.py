@@ -64,7 +64,6 @@ class MenuList(LineView, can_focus=True):
         key("menu.first", "g,home", "edge(0)", "First", "Go to the first row."),
         key("menu.last", "G,end", "edge(-1)", "Last", "Go to the last row."),
     ]
-    EMPTY: ClassVar[str] = "Nothing here can be set now. a shows what is hidden, and why."
 
     class Moved(Message):
         """The cursor is on another row, or the row says something else."""
@@ -96,6 +95,7 @@ class MenuList(LineView, can_focus=True):
         super().__init__(id=id)
         self.rows: tuple[Row, ...] = ()
         self.cursor = 0
+        self.empty = ""  # what to say where there are no rows
         self._kept: dict[tuple[Row, int], Strip] = {}
 
     # What is shown
@@ -181,7 +181,7 @@ class MenuList(LineView, can_focus=True):
         width = self.scrollable_content_region.width
         index = y + self.scroll_offset.y
         if index >= len(self.rows):
-            text = f"   {self.EMPTY}" if not self.rows and y == 0 else ""
+            text = f"   {self.empty}" if not self.rows and y == 0 else ""
             return self.strip_of([(cut(text, width), "note")], width)
         row = self.rows[index]
         # 0: an ordinary row, 1: under the cursor, 2: under the cursor while the keys go elsewhere.

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from thanos_tui.options import Assignments
     from thanos_tui.tui.configure.search import Kept
 
+_NOTHING_SET = "Nothing here can be set now: what is hidden can be shown."
+_NOTHING_DIFFERS = "Nothing here differs from its default or from what is saved."
 _WIDE = 100  # columns from which the details stand beside the menu
 _EFFECT_AFTER = 0.15  # seconds on an option before its effect is computed
 
@@ -244,6 +246,7 @@ class ConfigurePane(Pane):
         return self._marks[2]
 
     def _rows(self, path: Path) -> tuple[Row, ...]:
+        self.menu.empty = _NOTHING_DIFFERS if self.view.changed else _NOTHING_SET
         return rows(self.document, self.marked(), path, self.view, self._memo)
 
     def _refresh(self) -> None:

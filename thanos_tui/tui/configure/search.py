@@ -42,7 +42,6 @@ class Kept:
 class Results(MenuList):
     """What was found, with what was typed highlighted in it."""
 
-    EMPTY = "Nothing was found: every word must be in the name, prompt, help or value."
     BINDINGS: ClassVar[list[BindingType]] = [
         key("results.act", "space,enter", "screen.act", "Set", "Switch the option, or edit it.", show=True),
         key("results.on", "y", "screen.switch(True)", "On", "Switch the option on."),
@@ -56,6 +55,7 @@ class Results(MenuList):
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
+        self.empty = "Nothing was found: every word must be in the name, prompt, help or value."
         self.hits: Mapping[str, search.Hit] = {}
         self.texts: Mapping[str, Mapping[search.Field, str]] = {}
 
