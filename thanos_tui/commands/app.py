@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import sys
 from pathlib import Path
@@ -59,6 +60,9 @@ def _app(arguments: argparse.Namespace, _reporter: object) -> int:
         from thanos_tui.tui.serve import serve
 
         return serve(arguments.serve, arguments.profile, arguments.set, arguments.output)
+    # What is loaded at the start stays: to look through it for garbage again and again takes a quarter of the time.
+    # Once the screen is there, the app switches the collector on again.
+    gc.disable()
     try:
         check_terminal()
         document = _document(arguments.profile, arguments.set)
@@ -67,11 +71,12 @@ def _app(arguments: argparse.Namespace, _reporter: object) -> int:
         app = ThanosApp(document, arguments.output)
         app.run(mouse=not _is_old())
     finally:
+        gc.enable()
         first.restore()
     if app.crash is not None:
         print(f"thanos-tui: {app.crash}", file=sys.stderr)
         return DEFECT
-    return app.return_code or 0
+    return app.return_value or 0
 
 
 def _document(path: Path | None, settings: Sequence[str]) -> Document:

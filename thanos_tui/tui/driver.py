@@ -7,9 +7,9 @@ from textual.drivers.linux_driver import LinuxDriver
 from thanos_tui.tui import first
 from thanos_tui.tui.look import look
 
-# Questions and modes of newer terminals. ECMA-48 terminals before them did not expect "$" and ">" in a sequence, and
-# some print what follows.
-_NEWER = ("\x1b[?2026$p", "\x1b[?2048$p", "\x1b[<u")
+# Questions and modes of newer terminals; ECMA-48 terminals before them did not expect "$", ">" and "<" in a sequence,
+# and print what follows. So they do with strings such as the shape of the mouse pointer.
+_NEWER = ("\x1b[?2026", "\x1b[?2048", "\x1b[>", "\x1b[<", "\x1b]")
 
 
 class ThanosDriver(LinuxDriver):
@@ -19,6 +19,6 @@ class ThanosDriver(LinuxDriver):
         # The first frame stands on the alternate screen: asking for that again would clear it.
         if data == first.ALTERNATE and first.taken_over():
             return
-        if look().old and (data in _NEWER or data.startswith("\x1b[>")):
+        if look().old and data.startswith(_NEWER):
             return
         super().write(data)

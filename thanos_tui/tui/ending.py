@@ -26,7 +26,7 @@ def end_on_signals(app: App[Any]) -> None:
     loop = asyncio.get_running_loop()
     for number in SIGNALS:
         if signal.getsignal(number) != signal.SIG_IGN:
-            loop.add_signal_handler(number, app.exit, Interrupted.exit_code)
+            loop.add_signal_handler(number, app.exit, Interrupted.exit_code, Interrupted.exit_code)
 
 
 def log_crash(error: BaseException) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,9 @@ def prepare(app: ThanosApp) -> Sequence[ThanosError]:
 
 async def finish(app: ThanosApp, problems: Sequence[ThanosError]) -> None:
     """What can wait until the first paint: tell what is wrong with the user's files, and keep the frame's colours."""
+    # Switched off while everything was loaded (commands/app.py); what is there now is here to stay.
+    gc.freeze()
+    gc.enable()
     found = list(problems)
     if app.keymap.keys or app.keymap.problems:
         # Only those who have keys of their own pay for loading all of the app.
