@@ -208,10 +208,14 @@ class Document:
 
     def config(self) -> Config:
         """The LinuxKit config, rendered once for each state. Writes nothing. Raises ThanosError."""
-        if self._config is None or self._config[0] != self.revision:
-            made = options.render(self.resolved, self.directory, self.name, make_key=False)
-            self._config = (self.revision, made)
-        return self._config[1]
+        # The revision first: in a thread, the document may change while it is rendered, and what was rendered must not
+        # count for the state after that.
+        revision, kept = self.revision, self._config
+        if kept is not None and kept[0] == revision:
+            return kept[1]
+        made = options.render(self.resolved, self.directory, self.name, make_key=False)
+        self._config = (revision, made)
+        return made
 
     # The file
 
