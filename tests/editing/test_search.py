@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from thanos_tui.editing.search import Hit, Index, fold, make_index, search, texts
@@ -94,6 +94,7 @@ def test_highlights_fit_the_texts_as_shown(index: Index) -> None:
 ANY = st.text(max_size=12)
 
 
+@settings(deadline=None)
 @given(ANY)
 def test_any_query_is_answered(real: Index, query: str) -> None:
     values = resolve(load(), {}, Facts(architecture="amd64")).values
@@ -114,6 +115,7 @@ def check_spans(hit: Hit, query: str, index: Index) -> None:
         assert set(fold("".join(said[field][first:end] for first, end in spans))) <= letters
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_a_piece_of_a_name_finds_the_option(real: Index, data: st.DataObject) -> None:
     name = data.draw(st.sampled_from(list(real.catalogue.options)))

@@ -52,7 +52,14 @@ def _file() -> Path:
 
 def recent() -> list[Recent]:
     """The profiles used last that are still there, the latest first; a damaged list counts as empty."""
-    return [item for item in _read() if item.path.is_file()]
+    return [item for item in _read() if _is_there(item.path)]
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # behind a directory that is closed to us now
+        return False
 
 
 def remember(path: Path) -> None:

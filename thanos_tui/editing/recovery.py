@@ -95,8 +95,9 @@ class Keeper:
         with self._wake:
             if self._closed:
                 return
-            self._wanted = (self.document.current, self.document.dirty)
-            if self._thread is None and self.document.dirty:
+            dirty = self.document.dirty
+            self._wanted = (self.document.current, dirty)
+            if self._thread is None and dirty:
                 # A daemon: an app that ends in a hurry does not wait for it, and has flush() for what is due.
                 self._thread = threading.Thread(target=self._run, name="recovery", daemon=True)
                 self._thread.start()

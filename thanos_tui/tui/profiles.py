@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import atexit
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
@@ -41,7 +41,7 @@ class _Session:
     keeper: Keeper
     told: str = ""
     asking: bool = False
-    warned: bool = field(default=False)
+    warned: bool = False
 
 
 _sessions: WeakKeyDictionary[ThanosApp, _Session] = WeakKeyDictionary()
@@ -107,9 +107,14 @@ async def save_as(app: ThanosApp) -> bool:
             return False
         if path.suffix != SUFFIX:
             path = path.with_name(path.name + SUFFIX)
-        if path == document.path:
+        if document.path is not None and path.absolute() == document.path.absolute():
             return await save(app)
-        if not await perform(path.exists):
+        try:
+            there = await perform(path.exists)
+        except ThanosError as error:
+            app.tell(error)
+            return False
+        if not there:
             return await _write(app, path)
         text = "What it says is replaced; the comments in it stay."
         answer = await app.push_screen_wait(
@@ -204,7 +209,7 @@ async def open_path(app: ThanosApp, path: Path) -> bool:
 async def new_profile(app: ThanosApp, template: Path | None = None) -> bool:
     """Begin a profile from the defaults or a template, once nothing can be lost by it."""
     try:
-        document = await perform(Document.new, template, Path.cwd())
+        document = await perform(Document.new, template)
     except ThanosError as error:
         app.tell(error)
         return False

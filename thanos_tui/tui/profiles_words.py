@@ -14,15 +14,22 @@ from thanos_tui.tui.look import look
 
 _LINES = 10  # of a list in a dialog
 _LONG = 24  # characters of a value
+_WIDE = 44  # characters of a path: its end tells more than its beginning
 
 
 def place(path: Path) -> str:
-    """A path as short as it can be said: from here, or from home."""
-    path = path.absolute()
-    for directory, prefix in ((Path.cwd(), ""), (Path.home(), "~/")):
+    """A path as short as it can be said: from here, or from home; of a long one the end."""
+    try:
+        path = path.absolute()
+        here = Path.cwd()
+    except FileNotFoundError:  # the directory that the app was started in is gone
+        here = Path.home()
+    text = str(path)
+    for directory, prefix in ((here, ""), (Path.home(), "~/")):
         if path.is_relative_to(directory):
-            return f"{prefix}{path.relative_to(directory)}"
-    return str(path)
+            text = f"{prefix}{path.relative_to(directory)}"
+            break
+    return text if len(text) <= _WIDE else look().ellipsis + text[-_WIDE + 1 :]
 
 
 def counted(number: int, noun: str) -> str:

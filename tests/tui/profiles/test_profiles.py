@@ -152,6 +152,21 @@ def test_save_as_over_another_profile(drive: Drive, file: Path) -> None:
     drive(app, script)
 
 
+def test_save_as_under_its_own_name_is_saving(drive: Drive, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(file.parent)
+    app = ThanosApp(Document.open(Path(file.name)))
+
+    async def script(pilot: Pilot[Any]) -> None:
+        app.document.set("hostname", "other")
+        await pilot.press("S")
+        await asked(pilot, "Save the profile as")
+        await pilot.press("enter")
+        await answered(pilot)
+        assert on_disk(file) == {"hostname": "other"}
+
+    drive(app, script)
+
+
 def test_what_is_incomplete_is_not_saved(drive: Drive, file: Path) -> None:
     app = ThanosApp(Document.open(file))
 

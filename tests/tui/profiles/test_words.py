@@ -35,6 +35,9 @@ def test_places(home: Path) -> None:
     assert place(Path("x.thanos")) == "x.thanos"
     assert place(home / "y" / "x.thanos") == "~/y/x.thanos"
     assert place(Path("/srv/x.thanos")) == "/srv/x.thanos"
+    long = place(Path("/srv") / ("d" * 100) / "x.thanos")
+    assert len(long) == 44
+    assert long.endswith("d/x.thanos")
 
 
 def test_differences_are_cut_where_they_are_many() -> None:
