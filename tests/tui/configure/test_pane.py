@@ -552,3 +552,36 @@ def test_it_works_in_a_tiny_terminal_and_follows_its_size(drive: Drive) -> None:
         assert 0 <= pane.menu.screen_row < pane.menu.size.height
 
     drive(ThanosApp(Document.new()), script, size=(24, 8))
+
+
+def test_a_value_that_stands_against_another_offers_to_change_both(drive: Drive) -> None:
+    document = Document.new()
+    document.apply({"output.architecture": "amd64", "output.formats": ("raw-bios",)}, "a disk")
+
+    async def script(pilot: Script) -> None:
+        pane = pane_of(pilot)
+        pane.go_to("output.architecture")
+        assert not pane.change("output.architecture", "arm64")
+        await settled(pilot, lambda: isinstance(pilot.app.screen, WhyNot) and pilot.app.screen.looked)
+        said = " ".join(pilot.app.screen.query_one(Detail).text.split())
+        assert "output.formats cannot be raw-bios" in said
+        await pilot.press("enter")
+        await pilot.pause()
+        assert document["output.architecture"].value == "arm64"
+        assert "raw-bios" not in (document["output.formats"].value or ())  # type: ignore[operator]
+        document.undo()
+        assert document["output.formats"].value == ("raw-bios",)
+
+    drive(ThanosApp(document), script)
+
+
+def test_the_details_scroll_when_they_have_the_focus(drive: Drive) -> None:
+    async def script(pilot: Script) -> None:
+        pane_of(pilot).go_to("output.formats")
+        await pilot.press("tab", "j", "j", "k")
+        await pilot.pause()
+        details = pane_of(pilot).query_one(Detail)
+        assert details.has_focus
+        assert details.scroll_offset.y == 1
+
+    drive(ThanosApp(Document.new()), script)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
 from textual.containers import Vertical
@@ -14,6 +14,10 @@ from textual.strip import Strip
 from thanos_tui.tui.configure.facts import Paragraph
 from thanos_tui.tui.configure.lines import LineView, Piece, wrapped
 from thanos_tui.tui.dialog import Dialog
+from thanos_tui.tui.keys import key
+
+if TYPE_CHECKING:
+    from textual.binding import BindingType
 
 _LABEL = 13  # cells; "Selected by" is the longest label
 
@@ -38,6 +42,10 @@ class Detail(LineView, can_focus=True):
         f"detail--{name}" for name in ("title", "label", "dim", "value", "good", "bad", "warning", "added", "removed")
     }
     PREFIX = "detail--"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        key("detail.down", "j", "scroll_down", "Down", "One line down."),
+        key("detail.up", "k", "scroll_up", "Up", "One line up."),
+    ]
 
     def __init__(self, paragraphs: Sequence[Paragraph] = (), *, id: str | None = None) -> None:
         super().__init__(id=id)
