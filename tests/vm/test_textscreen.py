@@ -65,6 +65,12 @@ def test_text_comes_back_with_its_colours(reader: Reader, wide: int) -> None:
     assert read(reader, picture_of(lines, wide)).rows == tuple(map(tuple, lines))
 
 
+def test_glyphs_of_linux_count_beside_those_of_the_rom() -> None:
+    font = font_in(ROM)
+    assert font[glyph(ord("M"))] == "M"
+    assert font[bytes.fromhex("0000c6eefefed6c6c6c6c6c600000000")] == "M"
+
+
 def test_the_cursor_is_a_line_under_what_stands_there(reader: Reader) -> None:
     line = [*cells("ab"), Cell("c", GREY, BLACK, line=True), *cells("  ")]
     screen = read(reader, picture_of([cells("     "), line, cells("     ")]))

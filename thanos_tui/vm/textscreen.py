@@ -1,8 +1,8 @@
 """Reading the text off a text screen: which characters stand where, and in which colours.
 
-A PC in text mode, and Linux's console on its frame buffer, draw every character with the same font: the one in the ROM
-of the graphics card. So that font is taken from the machine's memory, and every cell of the picture is looked up in it.
-No guess is made: a cell that is not exactly a glyph is no character.
+A PC in text mode draws every character with the font in the ROM of its graphics card, and Linux's console on a frame
+buffer with one that hardly differs. So that font is taken from the machine's memory, and every cell of the picture is
+looked up in it. No guess is made: a cell that is not exactly a glyph is no character.
 """
 
 from __future__ import annotations
@@ -23,6 +23,25 @@ _ROM, _ROM_SIZE = 0xC0000, 0xA000  # where PCs have the ROM of the graphics card
 # The second character of the font, a face: no other sixteen bytes of the ROM look like it.
 _FACE = bytes.fromhex("00007e81a58181bd9981817e00000000")
 _PICTURES = " ☺☻♥♦♣♠•◘○◙♂♀♪♫☼►◄↕‼¶§▬↨↑↓→←∟↔▲▼"  # what code page 437 shows for control characters
+# Where Linux's font (VGA8x16) has another glyph for a character of ASCII than QEMU's ROM, as seen on its screen.
+_LINUX = {
+    "0": "0000386cc6c6d6d6c6c66c3800000000",
+    "M": "0000c6eefefed6c6c6c6c6c600000000",
+    "T": "00007e7e5a1818181818183c00000000",
+    "V": "0000c6c6c6c6c6c6c66c381000000000",
+    "W": "0000c6c6c6c6d6d6d6feee6c00000000",
+    "X": "0000c6c66c7c38387c6cc6c600000000",
+    "Y": "0000666666663c181818183c00000000",
+    "Z": "0000fec6860c183060c2c6fe00000000",
+    "`": "0030180c000000000000000000000000",
+    "f": "00001c36323078303030307800000000",
+    "m": "0000000000ecfed6d6d6d6c600000000",
+    "v": "0000000000c6c6c6c6c66c3800000000",
+    "w": "0000000000c6c6d6d6d6fe6c00000000",
+    "x": "0000000000c66c3838386cc600000000",
+    "|": "00001818181818181818181800000000",
+    "~": "0076dc00000000000000000000000000",
+}
 _CURSOR_ROWS = range(12, 16)  # where a cursor is drawn that is a line
 _DOUBT = 4  # cells that are no character make a picture of it if there are more than this part of those that are
 
@@ -65,7 +84,7 @@ def font_of(machine: Machine) -> Font:
 
 
 def font_in(rom: bytes) -> Font:
-    """The font of 256 glyphs, 8 by 16 pixels each, in a ROM; empty where there is none."""
+    """The font of 256 glyphs, 8 by 16 pixels each, in a ROM, and what Linux draws otherwise; empty without one."""
     start = rom.find(_FACE) - _HEIGHT
     if start < 0 or len(rom) < start + 256 * _HEIGHT:
         return {}
@@ -74,6 +93,8 @@ def font_in(rom: bytes) -> Font:
     for number, character in enumerate(characters):
         glyph = rom[start + number * _HEIGHT : start + (number + 1) * _HEIGHT]
         font.setdefault(glyph, " " if not any(glyph) else character)
+    for character, rows in _LINUX.items():
+        font.setdefault(bytes.fromhex(rows), character)
     return font
 
 

@@ -311,7 +311,12 @@ class MachinePane(Pane):
     @on(ScreenView.Grabbed)
     def _grabbed(self) -> None:
         self.set_class(self.query_one(ScreenView).grabbed, "-grabbed")
+        self.refresh_bindings()
         self._summarise()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
+        """While keys go to the machine, those of the pane are not offered."""
+        return not self.has_class("-grabbed")
 
     @on(ScreenView.Problem)
     def _typing_failed(self, event: ScreenView.Problem) -> None:
