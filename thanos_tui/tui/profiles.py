@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from thanos_tui.tui.app import ThanosApp
 
 _RECENT = 9  # profiles offered; the file chooser has the others
+_ROW = 58  # characters of a choice that fit on one line
 _WATCH = 2.0  # seconds between two looks at the profile's file
 
 
@@ -34,13 +35,15 @@ _WATCH = 2.0  # seconds between two looks at the profile's file
 class _Session:
     """What is remembered beside the app's document.
 
-    told: the fingerprint that the user has been asked about. asking: whether a question about the file is open.
-    warned: whether it was said that unsaved changes cannot be kept.
+    seen: the file's fingerprint at the last look. told: the one that the user has been asked about.
+    busy: whether a question about the file is open, or it is being written. warned: whether it was said that unsaved
+    changes cannot be kept.
     """
 
     keeper: Keeper
+    seen: str = ""
     told: str = ""
-    asking: bool = False
+    busy: bool = False
     warned: bool = False
 
 
@@ -128,13 +131,15 @@ async def save_as(app: ThanosApp) -> bool:
 async def _write(app: ThanosApp, path: Path) -> bool:
     document, session = app.document, _session(app)
     moved = document.path is not None and path.parent.absolute() != document.directory.absolute()
+    session.busy = True
     try:
-        state = document.resolved.check()
-        said = await perform(write, path, state)
+        said = await perform(write, path, document.resolved.check())
+        session.keeper.base = await perform(fingerprint, path)
     except ThanosError as error:
         app.tell(error)
         return False
-    session.keeper.base = await perform(fingerprint, path)
+    finally:
+        session.busy = False
     session.told = ""
     document.file_says(said)
     session.keeper.saved()
@@ -172,9 +177,10 @@ async def open_profile(app: ThanosApp) -> bool:
     here = app.document.path.absolute() if app.document.path else None
     others = [item for item in lately if item.path != here][:_RECENT]
     dot = f" {look().dot} "
-    choices = [("file", f"Another file{look().ellipsis}")]
-    choices += [(f"open {item.path}", f"{place(item.path)}{dot}{ago(item.when)}") for item in others]
-    choices += [(f"new {item.path}", f"New from {item.name}{dot}{item.about}") for item in templates]
+    choices = [(f"open {item.path}", f"{place(item.path)}{dot}{ago(item.when)}") for item in others]
+    choices.append(("file", f"Another file{look().ellipsis}"))
+    for item in templates:
+        choices.append((f"new {item.path}", look().cut(f"New from {item.name}{dot}{item.about}", _ROW)))
     if not templates:
         choices.append(("new", f"New{dot}every option at its default"))
     answer = await app.ask("Open a profile", choices)
@@ -323,20 +329,22 @@ async def _watch(app: ThanosApp) -> None:
         app.notify(f"unsaved changes would be lost in a crash: {problem.message}", severity="warning", markup=False)
     path = app.document.path
     # Not above another dialog, and not under the fingers of somebody who types into a machine.
-    if path is None or session.asking or len(app.screen_stack) > 1 or app.shown not in ("configure", "yaml"):
+    if path is None or session.busy or len(app.screen_stack) > 1 or app.shown not in ("configure", "yaml"):
         return
     now = await perform(fingerprint, path)
-    if now == session.keeper.base or now == session.told or _session(app) is not session:
+    # Once it is the same for two looks: somebody may be in the middle of writing it.
+    settled, session.seen = now == session.seen, now
+    if not settled or now in (session.keeper.base, session.told) or _session(app) is not session:
         return
     session.told = now
     if not now:
         app.notify(f"{place(path)} is gone; saving writes it again", severity="warning", markup=False)
         return
-    session.asking = True
+    session.busy = True
     try:
         await _changed_on_disk(app, now, saving=False)
     finally:
-        session.asking = False
+        session.busy = False
 
 
 async def _changed_on_disk(app: ThanosApp, now: str, *, saving: bool) -> bool:

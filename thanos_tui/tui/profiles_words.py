@@ -29,7 +29,10 @@ def place(path: Path) -> str:
         if path.is_relative_to(directory):
             text = f"{prefix}{path.relative_to(directory)}"
             break
-    return text if len(text) <= _WIDE else look().ellipsis + text[-_WIDE + 1 :]
+    if len(text) <= _WIDE:
+        return text
+    dots = "..." if look().ascii else look().ellipsis  # its ASCII form is a tilde, which here is home
+    return dots + text[-_WIDE + len(dots) :]
 
 
 def counted(number: int, noun: str) -> str:

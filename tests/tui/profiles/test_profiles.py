@@ -64,6 +64,7 @@ async def asked(pilot: Pilot[Any], text: str) -> str:
         return "\n".join(lines)
 
     await until(pilot, lambda: text in said())
+    await pilot.pause()  # until the rest of the dialog is there as well
     return said()
 
 
@@ -244,14 +245,14 @@ def test_open_one_used_lately(drive: Drive, file: Path) -> None:
         assert "other.thanos" in said
         assert "box.thanos" not in said  # it is open
         assert "New from minimal" in said
-        await pilot.press("down", "enter")
+        await pilot.press("enter")
         await asked(pilot, "Save 1 change")
         await pilot.press("escape")
         await answered(pilot)
         assert app.document["hostname"].value == "changed"
         await pilot.press("o")
         await asked(pilot, "Open a profile")
-        await pilot.press("down", "enter")
+        await pilot.press("enter")
         await asked(pilot, "Save 1 change")
         await pilot.press("d")
         await answered(pilot)
