@@ -11,7 +11,7 @@ from textual.widgets import Input
 
 from thanos_tui.editing.document import Document
 from thanos_tui.tui.app import ThanosApp
-from thanos_tui.tui.configure.detail import Detail
+from thanos_tui.tui.configure.about import About
 from thanos_tui.tui.configure.editors import NumberEditor
 from thanos_tui.tui.configure.pane import ConfigurePane
 from thanos_tui.tui.configure.search import Results, Search, snippet
@@ -49,7 +49,7 @@ def test_results_follow_what_is_typed_and_show_why(drive: Drive) -> None:
     async def script(pilot: Script) -> None:
         await look_for(pilot, "port")
         assert found(pilot)[0] == "sshd.port"
-        assert "TCP port" in search_of(pilot).query_one(Detail).text
+        assert "TCP port" in search_of(pilot).query_one(About).text
         await pilot.press("down")
         assert matched(pilot, 0) == "Portport"
         assert search_of(pilot).query_one(Input).has_focus, "one goes on typing"

@@ -49,7 +49,7 @@ class Detail(LineView, can_focus=True):
 
     def __init__(self, paragraphs: Sequence[Paragraph] = (), *, id: str | None = None) -> None:
         super().__init__(id=id)
-        self._paragraphs = tuple(paragraphs)
+        self.paragraphs = tuple(paragraphs)
         self._rows: list[list[Piece]] = []
         self._strips: dict[int, Strip] = {}
 
@@ -60,7 +60,7 @@ class Detail(LineView, can_focus=True):
 
     def show(self, paragraphs: Iterable[Paragraph], *, stay: bool = False) -> None:
         """Say this now. stay: it is about the same thing as before, so what was being read stays in view."""
-        self._paragraphs = tuple(paragraphs)
+        self.paragraphs = tuple(paragraphs)
         before = self._rows
         self._lay_out()
         if not stay:
@@ -88,7 +88,7 @@ class Detail(LineView, can_focus=True):
     def _wrapped(self, width: int) -> list[list[Piece]]:
         width = max(20, width)
         rows: list[list[Piece]] = []
-        for paragraph in self._paragraphs:
+        for paragraph in self.paragraphs:
             if paragraph.label is None:
                 rows += wrapped(paragraph.pieces, width)
             else:

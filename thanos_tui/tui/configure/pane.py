@@ -12,20 +12,17 @@ from textual.app import ComposeResult
 from textual.containers import Container
 from textual.events import Resize
 from textual.signal import Signal
-from textual.timer import Timer
 
 from thanos_tui.editing.document import Document
 from thanos_tui.editing.rows import Marks, Memo, Path, Row, View, breadcrumb, marks, menu_at, names_in, rows
 from thanos_tui.errors import InputError, ThanosError
 from thanos_tui.options.expressions import Value
-from thanos_tui.tui.configure import facts
+from thanos_tui.tui.configure.about import About
 from thanos_tui.tui.configure.crumbs import Crumbs
-from thanos_tui.tui.configure.detail import Detail
 from thanos_tui.tui.configure.menu import MenuList
 from thanos_tui.tui.keys import key
 from thanos_tui.tui.look import look
 from thanos_tui.tui.pane import Pane
-from thanos_tui.tui.work import perform
 
 if TYPE_CHECKING:
     from textual.binding import BindingType
@@ -37,7 +34,6 @@ if TYPE_CHECKING:
 _NOTHING_SET = "Nothing here can be set now: what is hidden can be shown."
 _NOTHING_DIFFERS = "Nothing here differs from its default or from what is saved."
 _WIDE = 100  # columns from which the details stand beside the menu
-_EFFECT_AFTER = 0.15  # seconds on an option before its effect is computed
 
 
 class ConfigurePane(Pane):
@@ -53,43 +49,22 @@ class ConfigurePane(Pane):
     )
     DEFAULT_CSS = """
     ConfigurePane #configure-body { layout: horizontal; height: 1fr; }
-    ConfigurePane Detail { width: 45%; height: 100%; border-left: vkey $panel; }
+    ConfigurePane About { width: 45%; height: 100%; border-left: vkey $panel; }
     ConfigurePane.-narrow #configure-body { layout: vertical; }
     ConfigurePane.-narrow MenuList { min-height: 4; }
-    ConfigurePane.-narrow Detail { width: 100%; height: 45%; max-height: 16; border: none; border-top: hkey $panel; }
-    ConfigurePane.-ascii Detail { border-left: none; }
-    ConfigurePane.-ascii.-narrow Detail { border-top: ascii $panel; }
+    ConfigurePane.-narrow About { width: 100%; height: 45%; max-height: 16; border: none; border-top: hkey $panel; }
+    ConfigurePane.-ascii About { border-left: none; }
+    ConfigurePane.-ascii.-narrow About { border-top: ascii $panel; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        key(
-            "configure.enter",
-            "enter,l,right",
-            "enter",
-            "Enter",
-            "Go into the menu, or edit the option; a bool is switched.",
-            show=True,
-        ),
+        key("configure.enter", "enter,l,right", "enter", "Enter", "Go into the menu, or set the option.", show=True),
         key("configure.toggle", "space", "enter", "Toggle", "Switch a bool; edit anything else.", show=True),
         key("configure.back", "left,h", "back", "Back", "Go to the menu above."),
         key("configure.escape", "escape", "escape", "Back", "Go back to the search's results, or to the menu above."),
         key("configure.on", "y", "switch(True)", "On", "Switch the option on."),
         key("configure.off", "n", "switch(False)", "Off", "Switch the option off."),
-        key(
-            "configure.search",
-            "slash",
-            "search",
-            "Search",
-            "Find options by name, prompt, help or value, and set them there.",
-            show=True,
-        ),
-        key(
-            "configure.why",
-            "w",
-            "why",
-            "Why not?",
-            "Say why an option is hidden or locked, and what would allow it.",
-            show=True,
-        ),
+        key("configure.search", "slash", "search", "Search", "Find options, and set them right there.", show=True),
+        key("configure.why", "w", "why", "Why not?", "Say why it is hidden or locked, and mend that.", show=True),
         key("configure.hidden", "a,z", "hidden", "Hidden", "Show or hide what cannot be set now.", show=True),
         key("configure.changed", "c", "changed", "Changed", "Show only what differs, from all menus below.", show=True),
         key("configure.unset", "backspace,x", "unset", "Unset", "Give the option its default."),
@@ -109,10 +84,8 @@ class ConfigurePane(Pane):
         self._said: Assignments = {}
         self._changing = self._stale = False
         self._results: Kept | None = None  # of the search that led here
-        self._timer: Timer | None = None
         self._index: Index | None = None
         self.changed: Signal[Document] = Signal(self, "changed")
-        self._effect: tuple[str, int, list[facts.Paragraph]] | None = None
 
     def compose(self) -> ComposeResult:
         self.set_class(self.app.size.width < _WIDE, "-narrow")
@@ -120,7 +93,7 @@ class ConfigurePane(Pane):
         yield Crumbs()
         with Container(id="configure-body"):
             yield MenuList(id="menu")
-            yield Detail(id="detail")
+            yield About(id="detail")
 
     def on_mount(self) -> None:
         self._begin()
@@ -176,6 +149,7 @@ class ConfigurePane(Pane):
         self._seen, self._said = document, document.current.assignments
         self._results = None
         self._memo.clear()
+        self._marks = None
         self._go((), None, 0)
 
     @contextmanager
@@ -284,42 +258,7 @@ class ConfigurePane(Pane):
 
     @on(MenuList.Moved)
     def _moved(self) -> None:
-        row = self.menu.row
-        self.query_one(Detail).show(self._facts())
-        if self._timer is not None:
-            self._timer.stop()
-        if row is not None and row.name:
-            self._timer = self.set_timer(_EFFECT_AFTER, self._compute_effect)
-
-    def _facts(self) -> list[facts.Paragraph]:
-        """What there is to know of the row with the cursor, with its effect if that is known."""
-        row, document = self.menu.row, self.document
-        if row is None or row.kind == "menu":
-            return facts.of_menu(document, row.menu if row else self.path)
-        known = self._effect if self._effect is not None else ("", 0, [])
-        return [*facts.of_option(document, row.name), *(known[2] if known[:2] == (row.name, document.revision) else ())]
-
-    @work(exclusive=True, group="configure-effect", exit_on_error=False)
-    async def _compute_effect(self) -> None:
-        from thanos_tui.editing import effects
-        from thanos_tui.tui.configure import effect
-
-        row, document = self.menu.row, self.document
-        if row is None or not row.name:
-            return
-        name, revision = row.name, document.revision
-        asked = effect.question(document, name)
-        if asked is None or (self._effect is not None and self._effect[:2] == (name, revision)):
-            return
-        try:
-            known = await perform(effects.effect, document, name, asked)
-        except ThanosError:
-            return  # what does not render now has no effect to show; the problem is shown where it is
-        found = effect.answer(document, name, asked, known)
-        row = self.menu.row
-        if row is not None and row.name == name and self.document is document and document.revision == revision:
-            self._effect = (name, revision, found)
-            self.query_one(Detail).show(self._facts(), stay=True)
+        self.query_one(About).tell(self.document, self.menu.row, self.path)
 
     # Keys and mouse
 
@@ -495,4 +434,4 @@ class ConfigurePane(Pane):
     async def action_info(self) -> None:
         from thanos_tui.tui.configure.detail import AllDetails
 
-        await self.app.push_screen_wait(AllDetails(self._facts()))
+        await self.app.push_screen_wait(AllDetails(self.query_one(About).paragraphs))

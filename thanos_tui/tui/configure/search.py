@@ -14,8 +14,7 @@ from textual.widgets import Input, Static
 
 from thanos_tui.editing import search
 from thanos_tui.editing.rows import Row, breadcrumb, option_row
-from thanos_tui.tui.configure import facts
-from thanos_tui.tui.configure.detail import Detail
+from thanos_tui.tui.configure.about import About
 from thanos_tui.tui.configure.lines import Piece
 from thanos_tui.tui.configure.menu import MenuList, clipped, markers, symbol_style
 from thanos_tui.tui.dialog import Dialog
@@ -117,9 +116,9 @@ class Search(Dialog[tuple[str, Kept]]):
     Search Input, Search Input:focus { border: none; height: 1; width: 1fr; background: $boost; padding: 0 1; }
     Search #count { color: $text-muted; text-style: none; }
     Search #body { layout: horizontal; height: 1fr; }
-    Search Detail { width: 45%; height: 100%; }
+    Search About { width: 45%; height: 100%; }
     Search.-narrow #body { layout: vertical; }
-    Search.-narrow Detail { width: 100%; height: 40%; }
+    Search.-narrow About { width: 100%; height: 40%; }
     Search #keys { height: 1; background: $panel; color: $text-muted; padding: 0 1; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -144,7 +143,7 @@ class Search(Dialog[tuple[str, Kept]]):
                 yield Static(id="count", markup=False)
             with Container(id="body"):
                 yield Results(id="results")
-                yield Detail()
+                yield About()
             yield Static(id="keys", markup=False)
 
     def on_mount(self) -> None:
@@ -199,8 +198,7 @@ class Search(Dialog[tuple[str, Kept]]):
 
     @on(MenuList.Moved)
     def _moved(self) -> None:
-        document, name = self.pane.document, self.name_at
-        self.query_one(Detail).show(facts.of_option(document, name) if name else [])
+        self.query_one(About).tell(self.pane.document, self.results.row)
 
     @on(MenuList.Clicked)
     def _clicked(self, message: MenuList.Clicked) -> None:
