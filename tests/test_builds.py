@@ -111,9 +111,9 @@ def test_times_survive_a_build_that_had_nothing_to_do() -> None:
 
 def test_the_build_before() -> None:
     known = [made("a", profile="/p/a"), made("b", "/out/x", profile=""), made("b", profile="/p/b")]
-    assert builds.previous(made("other", profile="/p/a"), known) == known[0]
-    assert builds.previous(made("b", "/out/x", "/out/y", profile="/new"), known) == known[1]
-    assert builds.previous(made("c", profile=""), known) is None
+    assert builds.previous("/p/a", (), known) == known[0]
+    assert builds.previous("/new", ("/out/x", "/out/y"), known) == known[1]
+    assert builds.previous("", ("/out/c",), known) is None
 
 
 def test_a_reporter_keeps_how_long_steps_took() -> None:

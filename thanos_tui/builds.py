@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -98,7 +98,7 @@ def remember(build: Build, config: Config | None = None) -> Build:
             with replacing(path, 0o600) as stream:
                 stream.write(data)
     known = builds()
-    before = previous(build, known)
+    before = previous(build.profile, build.outputs, known)
     if before is not None:
         # What was done already took no time now, and will when it has to be done again.
         done = {step.step: step for step in (*before.steps, *build.steps)}
@@ -135,10 +135,12 @@ def config_of(build: Build) -> Config | None:
         return None
 
 
-def previous(build: Build, known: Sequence[Build]) -> Build | None:
-    """The build before this one: the last one of its profile, or else of files with the same names."""
-    same = (each for each in known if build.profile and each.profile == build.profile)
-    return next(same, None) or next((each for each in known if set(each.outputs) & set(build.outputs)), None)
+def previous(profile: str, outputs: Iterable[str], known: Sequence[Build] | None = None) -> Build | None:
+    """The last build of a profile (its absolute path; "" for none), or else of any of these files."""
+    known = builds() if known is None else known
+    paths = set(outputs)
+    same = (each for each in known if profile and each.profile == profile)
+    return next(same, None) or next((each for each in known if paths.intersection(each.outputs)), None)
 
 
 def sizes() -> Mapping[str, int]:

@@ -163,6 +163,12 @@ class BuildState:
                 steps[path] = replace(step, stage="stopped", items={})
         return replace(self, steps=steps, ended=now, outcome=outcome)
 
+    def again(self, now: float) -> BuildState:
+        """The state of a build that goes on where this one ended: what was done is there already."""
+        done = {path: step for path, step in self.steps.items() if step.stage in ("done", "cached")}
+        steps = {path: replace(step, stage="cached", seconds=0.0) for path, step in done.items()}
+        return BuildState(now, self.learnt, steps)
+
     # What to expect
 
     def left(self, now: float) -> float | None:
@@ -232,6 +238,8 @@ class BuildState:
             if head not in _GROUPS:
                 found += self._step_rows(steps[0], 0, False, now)
                 continue
+            # What has begun comes first: downloads, which nobody plans, are done before what waits for them.
+            steps.sort(key=lambda step: (step.stage == "waiting", step.started))
             found.append(_head(head, steps))
             for step in steps:
                 found += self._step_rows(step, 1, step is steps[-1], now)

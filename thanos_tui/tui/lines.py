@@ -63,7 +63,11 @@ class Lines(ScrollView, can_focus=True):
         & > .lines--accent { color: $text-accent; }
         & > .lines--strong { text-style: bold; }
         & > .lines--cursor { background: $block-cursor-blurred-background; }
-        &:focus > .lines--cursor { background: $block-hover-background; text-style: bold; }
+        &:focus > .lines--cursor {
+            background: $block-cursor-background;
+            color: $block-cursor-foreground;
+            text-style: $block-cursor-text-style;
+        }
         & > .lines--match { background: $warning; color: $background; }
         & > .lines--hit { background: $warning; color: $background; text-style: bold reverse; }
         & > .lines--prompt { background: $panel; color: $foreground; }
@@ -365,10 +369,14 @@ class Lines(ScrollView, can_focus=True):
         pieces = styled(self._lines[index], self._style)
         marks = list(self._marks(number, "".join(text for text, _ in pieces)))
         if not marks and not self.wrap:
-            strip = Strip([Segment(text, base + style) for text, style in pieces])
+            over = self._style("cursor") if current and self.has_focus else Style.null()
+            strip = Strip([Segment(text, base + style + over) for text, style in pieces])
             return [self._measured(strip.apply_offsets(0, number))]
         text = Text.assemble(*pieces, end="")
         text.style = base
+        if current and self.has_focus:
+            # Over the line's own colours, which need not be seen on the cursor's.
+            text.stylize(self._style("cursor"))
         for start, end, style in marks:
             text.stylize(style, start, end)
         cuts = breaks(text.plain, self.scrollable_content_region.width) if self.wrap else []
