@@ -58,9 +58,11 @@ class About(Detail):
         if asked is None:
             return
         try:
-            known = await perform(effects.effect, document, name, asked)
-        except ThanosError:
-            return  # what does not render now has no effect to show; the problem is shown where it is
+            known = effect.answer(document, name, asked, await perform(effects.effect, document, name, asked))
+        except ThanosError as error:
+            # There is no YAML now, or would be none: a missing value, a file that cannot be used.
+            hint = ((f"  {error.hint}", "dim"),) if error.hint else ()
+            known = [facts.Paragraph("No YAML", ((error.message, "warning"), *hint))]
         if self._of == of and document.revision == of[1]:
-            self._effect = (of, effect.answer(document, name, asked, known))
+            self._effect = (of, known)
             self._show(stay=True)
