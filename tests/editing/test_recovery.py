@@ -94,7 +94,6 @@ def test_nothing_is_kept_of_what_is_saved_or_undone(profile_file: Path, keep: Ca
     document.redo()
     eventually(lambda: files() == [".json", ".lock"])
     document.save()
-    keeper.saved()
     eventually(lambda: files() == [".lock"])
     keeper.close()
     assert files() == []

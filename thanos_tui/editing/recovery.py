@@ -75,7 +75,8 @@ class Left:
 class Keeper:
     """Keeps the unsaved changes of one document on disk, from a thread of its own.
 
-    base: the fingerprint of the document's file as it was read or written last. problem: why the last write failed.
+    base: the fingerprint of the document's file as it was read or written last; for whoever does that to set.
+    problem: why the last write failed.
     """
 
     def __init__(self, document: Document) -> None:
@@ -109,11 +110,6 @@ class Keeper:
             wanted, self._wanted = self._wanted, None
         if wanted is not None:
             self._write(*wanted)
-
-    def saved(self) -> None:
-        """The document is as its file again."""
-        self.base = fingerprint(self.document.path)
-        self.changed()
 
     def close(self) -> None:
         """Stop keeping. What is unsaved stays on disk, to be offered at the next start."""

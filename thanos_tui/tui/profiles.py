@@ -130,7 +130,7 @@ async def save_as(app: ThanosApp) -> bool:
 
 async def _write(app: ThanosApp, path: Path) -> bool:
     document, session = app.document, _session(app)
-    moved = document.path is not None and path.parent.absolute() != document.directory.absolute()
+    moved = path.parent.absolute() != document.directory.absolute()
     session.busy = True
     try:
         said = await perform(write, path, document.resolved.check())
@@ -142,7 +142,6 @@ async def _write(app: ThanosApp, path: Path) -> bool:
         session.busy = False
     session.told = ""
     document.file_says(said)
-    session.keeper.saved()
     await _remember(app, path)
     note = ": relative paths in it lead elsewhere now" if moved and _has_relative_paths(document) else ""
     app.notify(f"saved to {place(path)}{note}", severity="warning" if note else "information", markup=False)
@@ -386,5 +385,4 @@ async def _changed_on_disk(app: ThanosApp, now: str, *, saving: bool) -> bool:
     elif answer == "both":
         pane = await app.show("yaml")
         pane.compare_with_saved()
-    session.keeper.changed()
     return saving and answer == "keep"
