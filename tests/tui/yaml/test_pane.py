@@ -233,6 +233,7 @@ def test_nothing_to_show_from_the_start(
         pane(pilot).show_option("ntp")
         await until(pilot, lambda: not pane(pilot)._due)
         assert "there is no SSH key" in trouble(pilot)
+        assert not shown(pilot)
 
     drive(app, script)
 
@@ -307,12 +308,11 @@ def test_folds_open_with_enter_and_all_at_once(app: ThanosApp, drive: Drive) -> 
         assert len(folds) == 2
         await go_to(pilot, folds[0])
         await pilot.press("enter")
-        await pilot.pause()
-        assert sum("equal lines" in line for line in shown(pilot)) == 1
+        await until(pilot, lambda: sum("equal lines" in line for line in shown(pilot)) == 1)
         await pilot.press("z")
-        assert len(shown(pilot)) == whole + 1
+        await until(pilot, lambda: len(shown(pilot)) == whole + 1)
         await pilot.press("z")
-        assert sum("equal lines" in line for line in shown(pilot)) == 2
+        await until(pilot, lambda: sum("equal lines" in line for line in shown(pilot)) == 2)
 
     drive(app, script)
 

@@ -72,8 +72,7 @@ class YamlPane(Pane):
         self._due = True  # what there is to show is not, or not yet, what the document says
         self._leap = False  # a comparison begins: go to its first difference
         self._option = ""  # the option to show as soon as that can be done
-        self._shown: Shown | None = None
-        self._picture: Picture | None = None  # of what is shown, or still of what was before it
+        self._picture: Picture | None = None  # the last one that could be made
         self._problem: ThanosError | None = None
 
     def compose(self) -> ComposeResult:
@@ -105,41 +104,46 @@ class YamlPane(Pane):
         """Render and compare if that is due, and draw; a later call makes this one void."""
         if self._due:
             await self._render_anew()
-        if self._shown is not None:
-            self._picture = await perform(shown.picture, self._shown, self._wish(), look())
-            self._lines.replace(self._picture.lines)
-            if self._picture.cursor is not None:
-                self._lines.go_to(self._picture.cursor)
-            self._leap = False
-            self._unfolded = set(self._picture.unfolded or ())
+        elif self._picture is not None:
+            self._picture = await perform(shown.picture, self._picture.shown, self._wish(), look())
+        picture = self._picture
+        self._lines.replace(picture.lines if picture else ())
         self._lines.set_class(self._problem is not None, "-stale")
+        if picture is not None:
+            if picture.cursor is not None:
+                self._lines.go_to(picture.cursor)
+            self._unfolded = set(picture.unfolded or ())
+            resolved = picture.shown.side.resolved
+            if self._option and not picture.found and not self._problem and resolved is not None:
+                self.notify(why_absent(resolved, self._option), markup=False)
+        self._leap, self._option = False, ""
         self._tell()
         self._say()
         self.refresh_bindings()
-        option, self._option = self._option, ""
-        resolved = self._picture.shown.side.resolved if self._picture and not self._problem else None
-        if option and resolved is not None and self._picture is not None and not self._picture.found:
-            self.notify(why_absent(resolved, option), markup=False)
+
+    async def _render_anew(self) -> None:
+        document = self.thanos.document
+        if document is not self._document:
+            # What was chosen for one profile need not be there for another, and its YAML has nothing to do with it.
+            self._document, self._source, self._comparing, self._picture = document, None, False, None
+        revision = document.revision
+        source = self._source if self._comparing else None
+        self._unfolded.clear()
+        try:
+            self._picture = await perform(shown.renewed, self._subject(), source, self._wish(), look())
+            self._problem = None
+        except ThanosError as error:
+            self._problem = error
+        # While it is hidden, changes do not make a drawing void.
+        self._due = document is not self.thanos.document or document.revision != revision
 
     def _subject(self) -> Subject:
         document = self.thanos.document
         return Subject(document.resolved, document.directory, document.name)
 
-    async def _render_anew(self) -> None:
-        document = self.thanos.document
-        if document is not self._document:
-            # What was chosen for one profile need not be there for another.
-            self._document, self._source, self._comparing = document, None, False
-        revision = document.revision
-        try:
-            self._shown = await perform(shown.prepare, self._subject(), self._source if self._comparing else None)
-        except ThanosError as error:
-            self._problem = error
-        else:
-            self._problem = None
-            self._unfolded.clear()
-        # While it is hidden, changes do not make a drawing void.
-        self._due = document is not self.thanos.document or document.revision != revision
+    @property
+    def _shown(self) -> Shown | None:
+        return self._picture.shown if self._picture else None
 
     def _wish(self) -> Wish:
         here = self._lines.cursor_line or 0

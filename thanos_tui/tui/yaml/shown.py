@@ -1,20 +1,23 @@
-"""What the YAML pane has to show at a time: made in a thread, whole, and never changed."""
+"""What the YAML pane has to show, and how it looks: made in threads, whole, and never changed."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from thanos_tui import options
 from thanos_tui.editing import compare
-from thanos_tui.editing.compare import Comparison, Side, Source
+from thanos_tui.editing.compare import Comparison, Fold, Side, Source
 from thanos_tui.errors import ThanosError
 from thanos_tui.files import replacing
 from thanos_tui.linuxkit import config, diff
 from thanos_tui.linuxkit.diff import Line
 from thanos_tui.options import Resolved
 from thanos_tui.options.sources import Names, nearest
+from thanos_tui.tui.look import Look
+from thanos_tui.tui.yaml import drawing
+from thanos_tui.tui.yaml.drawing import Pairs, View
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,81 @@ class Shown:
         else:
             lines = [line.text for line in self.lines]
         return "".join(f"{line}\n" for line in lines)
+
+
+@dataclass(frozen=True)
+class Wish:
+    """How something is to be shown.
+
+    width: columns for two sides next to each other; 0: one below the other. unfolded: rows at which open folds begin;
+    None: all are open. leap: put the cursor on the first difference; else, on the line most like ``line``, near ``at``.
+    option: mark the lines that come from it, and put the cursor there.
+    """
+
+    width: int = 0
+    unfolded: frozenset[int] | None = frozenset()
+    leap: bool = False
+    line: Line | None = None
+    at: int = 0
+    option: str = ""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """What is on the screen.
+
+    lines: the view's, some of them marked. unfolded: as in the wish, and where the option is. cursor: the line it goes
+    to; None: it stays where it is. found: whether there is a line of the option.
+    """
+
+    shown: Shown
+    view: View
+    lines: tuple[Pairs, ...]
+    unfolded: frozenset[int] | None
+    cursor: int | None = None
+    found: bool = False
+
+
+def picture(shown: Shown, wish: Wish, look: Look) -> Picture:
+    """Show something as it is wished for."""
+    comes_from = shown.comes_from(wish.option) if wish.option else None
+    view = _view(shown, wish, look)
+    if comes_from is not None and wish.unfolded is not None:
+        folds = [place for place in view.places if isinstance(place, Fold) and any(map(comes_from, place.rows))]
+        if folds:
+            wish = replace(wish, unfolded=wish.unfolded | {fold.rows.start for fold in folds})
+            view = _view(shown, wish, look)
+    if comes_from is not None:
+        lines, numbers = drawing.marked(view, comes_from)
+        return Picture(shown, view, lines, wish.unfolded, numbers[0] if numbers else None, bool(numbers))
+    if wish.leap and view.hunks:
+        cursor: int | None = view.hunks[0]
+    else:
+        cursor = _most_alike(shown, view, wish.line, wish.at) if wish.line else None
+    return Picture(shown, view, view.lines, wish.unfolded, cursor)
+
+
+def _view(shown: Shown, wish: Wish, look: Look) -> View:
+    if shown.comparison is None:
+        return drawing.whole(shown.lines)
+    if wish.width:
+        return drawing.side_by_side(shown.comparison, look, wish.width, wish.unfolded)
+    return drawing.unified(shown.comparison, look, wish.unfolded)
+
+
+def _most_alike(shown: Shown, view: View, wanted: Line, at: int) -> int | None:
+    """Where a line is that says the same in the same entry, the nearest if there are several."""
+    found: list[int] = []
+    for number, place in enumerate(view.places):
+        line = shown.line(place) if isinstance(place, int) else None
+        if line is not None and line.text == wanted.text and line.entry == wanted.entry:
+            found.append(number)
+    return min(found, key=lambda number: abs(number - at)) if found else None
+
+
+def renewed(subject: Subject, source: Source | None, wish: Wish, look: Look) -> Picture:
+    """Render, compare and show. Raises ThanosError where the profile itself cannot be rendered."""
+    return picture(prepare(subject, source), wish, look)
 
 
 def prepare(subject: Subject, source: Source | None) -> Shown:
