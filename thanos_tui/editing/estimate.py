@@ -234,12 +234,13 @@ class BuildState:
             head = step.path.partition("/")[0]
             groups.setdefault(head if head in _GROUPS else step.path, []).append(step)
         found: list[Row] = []
-        for head, steps in groups.items():
+        # What has begun comes first: downloads, which nobody plans, are done before what waits for them.
+        for steps in groups.values():
+            steps.sort(key=_begun)
+        for head, steps in sorted(groups.items(), key=lambda group: _begun(group[1][0])):
             if head not in _GROUPS:
                 found += self._step_rows(steps[0], 0, False, now)
                 continue
-            # What has begun comes first: downloads, which nobody plans, are done before what waits for them.
-            steps.sort(key=lambda step: (step.stage == "waiting", step.started))
             found.append(_head(head, steps))
             for step in steps:
                 found += self._step_rows(step, 1, step is steps[-1], now)
@@ -277,6 +278,10 @@ class BuildState:
                 left,
                 last=item is items[-1],
             )
+
+
+def _begun(step: StepState) -> tuple[bool, float]:
+    return step.started == 0.0 and step.stage in ("waiting", "cached"), step.started
 
 
 def _head(head: str, steps: list[StepState]) -> Row:

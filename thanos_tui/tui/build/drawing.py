@@ -100,10 +100,11 @@ def _columns(row: Row, look: Look) -> list[str]:
             amount = size(row.done)
         speed = f"{size(row.speed)}/s" if row.unit == "bytes" and row.speed else ""
         time = f"{duration(row.left)} left" if row.left is not None else duration(row.seconds) if row.seconds else ""
-        return [bar, f"{amount:>20}" if amount and bar else amount, f"{speed:>10}" if speed else "", f"{time:>12}"]
-    time = f"{duration(row.seconds):>12}" if row.seconds >= 0.05 else ""
+        # As wide in every row, so that they stand below each other.
+        return [bar, f"{amount:>20}" if bar else amount, f"{speed:>10}" if bar else speed, f"{time:>12}"]
     if row.stage == "waiting":
         return ["", "", "", ""]
+    time = f"{duration(row.seconds) if row.seconds >= 0.05 else '':>12}"
     note = {"failed": "failed", "stopped": "stopped", "cached": "already done"}.get(row.stage, row.note)
     return ["", note, "", time]
 
