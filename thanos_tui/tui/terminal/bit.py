@@ -18,6 +18,7 @@ from thanos_tui.tui.terminal.emulator import (
     REVERSE,
     RGB,
     STRIKE,
+    TAIL,
     UNDERLINE,
     Colours,
     Cursor,
@@ -26,6 +27,7 @@ from thanos_tui.tui.terminal.emulator import (
     Pen,
     Row,
     fit,
+    moving_up,
     text_of,
 )
 
@@ -71,6 +73,7 @@ class Bittty:
     """An Emulator (see there), and what its board shows to (bittty's Presentable)."""
 
     name = "bittty"
+    slice_size = 4096
     keeps_scrollback = True
 
     def __init__(self, columns: int, rows: int, scrollback: int) -> None:
@@ -90,6 +93,7 @@ class Bittty:
         self._past: deque[Row] = deque(maxlen=scrollback)
         self._forgotten = 0
         self._bells = 0
+        self._tail = b""
         self._pens: dict[Any, Pen] = {}
         self._title = self._board.title.title
         self.recolour(Colours())
@@ -115,8 +119,10 @@ class Bittty:
 
     def feed(self, data: bytes) -> None:
         self._board.feed_host_data(data)
+        self._tail = (self._tail + data[-TAIL:])[-TAIL:]
 
     def resize(self, columns: int, rows: int) -> None:
+        self._board.feed_host_data(moving_up(self, rows, self._tail))
         self._board.resize_from_frontend(columns, rows)
 
     def recolour(self, colours: Colours) -> None:

@@ -6,6 +6,7 @@ makes it look like :class:`Emulator`; nothing else in the app knows which one dr
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -77,6 +78,8 @@ class Emulator(Protocol):
     """
 
     name: str
+    slice_size: int
+    """Bytes that it takes in a few milliseconds, for which the event loop may stand still."""
 
     @property
     def columns(self) -> int: ...
@@ -171,6 +174,24 @@ def fit(text: str, cells: int) -> str:
     if width == cells:
         return text
     return text + " " * (cells - width) if width < cells else "�".ljust(cells)
+
+
+TAIL = 64  # bytes last fed, by which moving_up() tells whether a sequence has begun
+# ECMA-48: an escape sequence that has begun and not ended, or the first bytes of a character in UTF-8.
+_UNFINISHED = re.compile(rb"(?:\x1b(?:[ -/]*|\[[0-?]*[ -/]*|[\]PX^_][^\x07\x1b]*)|[\xc0-\xff][\x80-\xbf]{0,2})$")
+
+
+def moving_up(emulator: Emulator, rows: int, tail: bytes) -> bytes:
+    """What to feed an emulator before it shrinks to so many rows, so that the cursor's row stays on the screen.
+
+    Both emulators cut rows off at the bottom, where the prompt is; xterm and others let those at the top go into the
+    history. The region that scrolls is the whole screen after a resize in any case. tail: what was fed last.
+    """
+    column, row = emulator.cursor[:2]
+    above = row - rows + 1
+    if above <= 0 or emulator.alternate or _UNFINISHED.search(tail):
+        return b""
+    return b"\x1b[r\x1b[%d;1H%s\x1b[%d;%dH" % (emulator.rows, b"\n" * above, row + 1 - above, column + 1)
 
 
 def text_of(row: Row) -> str:

@@ -161,6 +161,7 @@ class ConsolePane(Pane):
         self._made += 1
         number = f"terminal-{self._made}"
         view = TerminalView(emulator, id=number)
+        view.way_out = self.query_one(SessionLine)
         tab = self._tabs[number] = Tab(_KINDS[kind](machine, view, self._refresh), view)
         await self.query_one("#terminals", ContentSwitcher).mount(view)
         self._show(number, into=True)
@@ -177,9 +178,9 @@ class ConsolePane(Pane):
         self._refresh()
         if self.display:
             if into:
-                (tab.view if tab else self.query_one(Machines)).focus()
+                self._focus(tab.view if tab else self.query_one(Machines))
             else:
-                self.query_one(SessionLine if tab else Machines).focus()
+                self._focus(self.query_one(SessionLine if tab else Machines))
 
     def _refresh(self) -> None:
         """Say anew how the sessions stand."""
@@ -194,6 +195,10 @@ class ConsolePane(Pane):
         self.query_one(StateLine).show(self._current)
         open_now = sum(tab.session.state.phase == "connected" for tab in self._tabs.values())
         self.status = f"{open_now} session{'s' if open_now > 1 else ''}" if open_now else ""
+
+    def _focus(self, widget: Widget) -> None:
+        """Give the focus at once, not after the keys that were typed already."""
+        self.screen.set_focus(widget)
 
     def focus_first(self) -> None:
         tab = self._current
@@ -222,11 +227,6 @@ class ConsolePane(Pane):
         else:
             tab.view.action_scroll_last()
 
-    @on(TerminalView.Left)
-    def _left(self, message: TerminalView.Left) -> None:
-        message.stop()
-        self.query_one(SessionLine).focus()
-
     @on(TerminalView.Changed)
     def _view_changed(self, message: TerminalView.Changed) -> None:
         message.stop()
@@ -250,6 +250,8 @@ class ConsolePane(Pane):
     # Actions
 
     def check_action(self, action: str, _parameters: tuple[object, ...]) -> bool | None:
+        if isinstance(self.app.focused, TerminalView):
+            return False  # the keys are the machine's
         of_a_tab = ("enter", "close", "rename", "search", "hit", "copy", "again", "record", "full", "literal")
         if action in of_a_tab:
             return self.is_attached and self._current is not None
@@ -261,7 +263,7 @@ class ConsolePane(Pane):
         if (tab := self._current) is not None:
             if tab.session.state.phase == "ended":
                 tab.session.again()
-            tab.view.focus()
+            self._focus(tab.view)
 
     def action_new(self) -> None:
         self._show(_START)
@@ -327,7 +329,7 @@ class ConsolePane(Pane):
     def action_literal(self) -> None:
         if (tab := self._current) is not None:
             tab.view.type(b"\x1d")
-            tab.view.focus()
+            self._focus(tab.view)
 
     # Searching
 
@@ -336,7 +338,7 @@ class ConsolePane(Pane):
         search = self.query_one("#search", Input)
         self.query_one(StateLine).display = False
         search.add_class("-open")
-        search.focus()
+        self._focus(search)
 
     @on(Input.Submitted, "#search")
     def _search(self, message: Input.Submitted) -> None:
@@ -355,7 +357,7 @@ class ConsolePane(Pane):
         if (tab := self._current) is not None:
             if forget:
                 tab.view.search("")
-            self.query_one(SessionLine).focus()
+            self._focus(self.query_one(SessionLine))
 
     def action_hit(self, direction: int) -> None:
         tab = self._current

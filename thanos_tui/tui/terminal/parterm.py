@@ -6,9 +6,9 @@ desktop by escape sequences (read files, copy, notify, upload) is switched off o
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from importlib import import_module
+from operator import attrgetter
 from typing import Any
 
 from thanos_tui.tui.terminal.emulator import (
@@ -24,6 +24,7 @@ from thanos_tui.tui.terminal.emulator import (
     RGB,
     SHIFT,
     STRIKE,
+    TAIL,
     UNDERLINE,
     Colours,
     Cursor,
@@ -34,6 +35,7 @@ from thanos_tui.tui.terminal.emulator import (
     Shape,
     Triplet,
     fit,
+    moving_up,
     text_of,
 )
 
@@ -53,9 +55,9 @@ _LEGACY = {
 }  # fmt: skip
 _MOUSE: dict[str, MouseMode] = {"x10": "press", "normal": "click", "button": "drag", "any": "move"}
 _ENCODING: dict[str, MouseEncoding] = {"Default": "legacy", "Utf8": "utf8", "Sgr": "sgr", "Urxvt": "urxvt"}
-# ECMA-48: an escape sequence that has begun and not ended, or the first bytes of a character in UTF-8.
-_UNFINISHED = re.compile(rb"(?:\x1b(?:[ -/]*|\[[0-?]*[ -/]*|[\]PX^_][^\x07\x1b]*)|[\xc0-\xff][\x80-\xbf]{0,2})$")
 _MASKS = (BOLD, DIM, ITALIC, UNDERLINE, BLINK, REVERSE, HIDDEN, STRIKE)
+_FLAGS = attrgetter("bold", "dim", "italic", "underline", "blink", "reverse", "hidden", "strikethrough")
+_Drawn = tuple[Triplet, Triplet, tuple[bool, ...]]  # foreground, background, _FLAGS
 
 
 def _cube() -> dict[Triplet, int]:
@@ -77,6 +79,7 @@ class ParTerm:
     """An Emulator (see there)."""
 
     name = "par-term"
+    slice_size = 8192
 
     def __init__(self, columns: int, rows: int, scrollback: int) -> None:
         self.columns = columns
@@ -91,21 +94,18 @@ class ParTerm:
         self._terminal.set_bold_brightening(False)
         self._terminal.set_event_subscription([])
         self._places: dict[Triplet, int] = {}
-        self._pens: dict[tuple[Triplet, Triplet, int], Pen] = {}
+        self._pens: dict[_Drawn, Pen] = {}
+        self._foregrounds: set[Triplet] = set()
+        self._backgrounds: set[Triplet] = set()
         self._tail = b""
         self.recolour(Colours())
 
     def feed(self, data: bytes) -> None:
         self._terminal.process(data)
-        self._tail = (self._tail + data)[-64:]
+        self._tail = (self._tail + data[-TAIL:])[-TAIL:]
 
     def resize(self, columns: int, rows: int) -> None:
-        column, row = self._terminal.cursor_position()
-        above = row - rows + 1
-        if above > 0 and not self.alternate and not _UNFINISHED.search(self._tail):
-            # It would cut off the rows below the new last one, with the cursor's; they are moved up first, as xterm
-            # does. The region that scrolls is the whole screen after a resize in any case.
-            self._terminal.process(b"\x1b[r\x1b[%d;1H%s\x1b[%d;%dH" % (self.rows, b"\n" * above, rows, column + 1))
+        self._terminal.process(moving_up(self, rows, self._tail))
         self._terminal.resize(columns, rows)
         self.columns, self.rows = columns, rows
 
@@ -116,7 +116,9 @@ class ParTerm:
             self._terminal.set_ansi_palette_color(place, *colour)
         # Cells come back as red, green and blue: what they meant is read off the colours given here.
         self._places = {**_CUBE, **{colour: place for place, colour in reversed(tuple(enumerate(colours.ansi)))}}
-        self._foreground, self._background = colours.foreground, colours.background
+        # Some cells keep the default colours of the time when they were written.
+        self._foregrounds.add(colours.foreground)
+        self._backgrounds.add(colours.background)
         self._pens.clear()
 
     def row(self, number: int) -> Row:
@@ -127,45 +129,40 @@ class ParTerm:
 
     def _runs(self, cells: Sequence[tuple[str, Triplet, Triplet, Any]]) -> Row:
         runs: list[tuple[str, Pen]] = []
-        text: list[str] = []
-        previous: tuple[Triplet, Triplet, int] | None = None
+        text = ""
+        previous: _Drawn | None = None
+        after_wide = False
         for character, foreground, background, attributes in cells:
-            bits = (
-                (BOLD if attributes.bold else 0)
-                | (DIM if attributes.dim else 0)
-                | (ITALIC if attributes.italic else 0)
-                | (UNDERLINE if attributes.underline else 0)
-                | (BLINK if attributes.blink else 0)
-                | (REVERSE if attributes.reverse else 0)
-                | (HIDDEN if attributes.hidden else 0)
-                | (STRIKE if attributes.strikethrough else 0)
-            )
-            if not character.isascii() or character < " ":
-                character = fit(character, 2 if attributes.wide_char else 1) if character >= " " else " "
-            elif attributes.wide_char_spacer:
+            if after_wide:
+                after_wide = False
                 continue
-            drawn = (foreground, background, bits)
-            if drawn != previous:
-                if previous is not None:
-                    runs.append(("".join(text), self._pen(previous)))
-                    text.clear()
-                previous = drawn
-            text.append(character)
+            if not character.isascii():
+                after_wide = attributes.wide_char
+                character = fit(character, 2 if after_wide else 1)
+            elif character < " ":
+                character = " "
+            drawn = foreground, background, _FLAGS(attributes)
+            if drawn == previous:
+                text += character
+                continue
+            if previous is not None:
+                runs.append((text, self._pen(previous)))
+            previous, text = drawn, character
         if previous is not None:
-            runs.append(("".join(text), self._pen(previous)))
+            runs.append((text, self._pen(previous)))
         return tuple(runs)
 
-    def _pen(self, drawn: tuple[Triplet, Triplet, int]) -> Pen:
+    def _pen(self, drawn: _Drawn) -> Pen:
         pen = self._pens.get(drawn)
         if pen is None:
-            foreground, background, bits = drawn
-            pen = self._pens[drawn] = Pen(
-                DEFAULT if foreground == self._foreground else self._colour(foreground),
-                DEFAULT if background == self._background else self._colour(background),
-                bits,
-            )
+            foreground, background, flags = drawn
             if len(self._pens) > 4096:  # a picture in true colour
                 self._pens.clear()
+            pen = self._pens[drawn] = Pen(
+                DEFAULT if foreground in self._foregrounds else self._colour(foreground),
+                DEFAULT if background in self._backgrounds else self._colour(background),
+                sum(mask for mask, flag in zip(_MASKS, flags, strict=True) if flag),
+            )
         return pen
 
     def _colour(self, colour: Triplet) -> int:

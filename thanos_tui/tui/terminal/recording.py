@@ -10,7 +10,6 @@ import json
 import os
 import time
 from pathlib import Path
-from types import TracebackType
 
 from thanos_tui.errors import HostError
 
@@ -53,11 +52,3 @@ class Recording:
             self._stream.write(line + "\n")
         except OSError as error:
             raise HostError(f"cannot record to {self.path}: {error.strerror}") from error
-
-    def __enter__(self) -> Recording:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()

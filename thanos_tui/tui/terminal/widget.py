@@ -32,15 +32,15 @@ if TYPE_CHECKING:
     from textual import events
     from textual.binding import BindingType
 
-SLICE = 8192  # bytes the emulator takes in one turn of the event loop
-_FRAME = 1 / 60
+_FRAME = 1 / 60  # seconds from one drawing to the next, at least
+_BUSY_FRAME = 1 / 10  # likewise while more output waits: drawing takes longer than reading
 _HELD = 0.2  # seconds that a program may ask to wait with drawing
 _WHEEL = 3  # lines for one step of the wheel
-# What a program that ended unexpectedly may have left switched on: a sequence begun, the other screen, mouse and paste
-# marks, application keys, attributes, a hidden cursor, a scroll region.
+# What a program that ended unexpectedly may have left switched on: mouse and paste marks, application keys, a scroll
+# region (setting it moves the cursor), attributes, a hidden cursor.
 _CALM = (
-    b"\x18\x1b[?1049l\x1b[?9l\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1006l\x1b[?1004l\x1b[?2004l\x1b[?2026l\x1b[?1l"
-    b"\x1b>\x1b[<9u\x1b[>4;0m\x1b[r\x1b[m\x1b[?7h\x1b[?25h\x0f"
+    b"\x1b[?9l\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1006l\x1b[?1004l\x1b[?2004l\x1b[?2026l\x1b[?1l\x1b>\x1b[<9u"
+    b"\x1b[>4;0m\x1b7\x1b[r\x1b8\x1b[m\x1b[?7h\x1b[?25h\x0f"
 )
 
 
@@ -78,9 +78,6 @@ class TerminalView(Widget, can_focus=True):
         key("terminal.last", "shift+end", "scroll_last", "Last line", "Back to where output appears."),
     ]
 
-    class Left(Message):
-        """The user left the terminal."""
-
     class Changed(Message):
         """The title, the position in the history or the recording changed."""
 
@@ -95,6 +92,7 @@ class TerminalView(Widget, can_focus=True):
         super().__init__(id=id)
         self.emulator = emulator
         self.far = far
+        self.way_out: Widget | None = None  # what has the focus once the terminal is left
         self.backlog = 0
         self.back = 0  # lines the view is scrolled back by
         self.recording: Recording | None = None
@@ -131,7 +129,7 @@ class TerminalView(Widget, can_focus=True):
 
     def calm(self) -> None:
         """Undo what a program that is gone may have left switched on, and begin a new line."""
-        self.feed(_CALM + b"\r\n", replayed=True)
+        self.feed(_CALM, replayed=True)
 
     def say(self, text: str) -> None:
         """Show words of ours between those of the machine."""
@@ -143,11 +141,18 @@ class TerminalView(Widget, can_focus=True):
         if not self.is_attached:
             return
         data, replayed = self._waiting.popleft()
-        if len(data) > SLICE:
-            self._waiting.appendleft((data[SLICE:], replayed))
-            data = data[:SLICE]
+        size = self.emulator.slice_size
+        if len(data) > size:
+            self._waiting.appendleft((data[size:], replayed))
+            data = data[:size]
         self.backlog -= len(data)
         emulator = self.emulator
+        if data is _CALM:
+            emulator.feed(b"\x18")  # the end of any sequence
+            # Leaving a screen that one is not on would move the cursor.
+            data = (b"\x1b[?1049l" if emulator.alternate else b"") + _CALM
+            emulator.feed(data)
+            data = b"\r\n" if emulator.cursor.column else b""
         emulator.feed(data)
         answers, rang = emulator.answers(), emulator.rang()
         if not replayed:
@@ -164,7 +169,8 @@ class TerminalView(Widget, can_focus=True):
 
     def _schedule(self) -> None:
         if self._paint_handle is None:
-            wait = max(0.0, self._painted + _FRAME - time.monotonic())
+            frame = _BUSY_FRAME if self._waiting else _FRAME
+            wait = max(0.0, self._painted + frame - time.monotonic())
             self._paint_handle = asyncio.get_running_loop().call_later(wait, self._paint)
 
     def _paint(self) -> None:
@@ -201,7 +207,10 @@ class TerminalView(Widget, can_focus=True):
             self.refresh()
         else:
             changed |= {self._cursor.row, cursor.row}
-            self.refresh(*(Region(0, row, self.size.width, 1) for row in changed if row < self.size.height))
+            if len(changed) > emulator.rows // 2:
+                self.refresh()
+            else:
+                self.refresh(*(Region(0, row, self.size.width, 1) for row in changed if row < self.size.height))
         if self.back or lines != self._lines or emulator.title != self._title:
             self._title = emulator.title
             self.post_message(self.Changed())
@@ -421,7 +430,7 @@ class TerminalView(Widget, can_focus=True):
         if event.chain < 2 or event.button != 1 or (self.emulator.mouse[0] != "off" and not event.shift):
             return
         line, column = self._place(event)
-        text = self._text_lines()[line - (self.emulator.forgotten or 0)]
+        text = self.emulator.texts()[line - (self.emulator.forgotten or 0)]
         self._selection = word_selection(text, line, column) if event.chain == 2 else line_selection(text, line)
         self.refresh()
         self.copy()
@@ -451,7 +460,8 @@ class TerminalView(Widget, can_focus=True):
     # The history
 
     def action_leave(self) -> None:
-        self.post_message(self.Left())
+        if self.way_out is not None:
+            self.screen.set_focus(self.way_out)  # at once: the next key is not the machine's
 
     def action_scroll_lines(self, count: int, pages: bool = False) -> None:
         """Scroll by so many lines, or pages less a line; back is negative."""
@@ -471,9 +481,6 @@ class TerminalView(Widget, can_focus=True):
             self.refresh()
             self.post_message(self.Changed())
 
-    def _text_lines(self) -> list[str]:
-        return self.emulator.texts()
-
     @property
     def needle(self) -> str:
         """What is searched for."""
@@ -492,7 +499,7 @@ class TerminalView(Widget, can_focus=True):
         first = self.emulator.forgotten or 0
         places = [
             Place(first + number, start)
-            for number, text in enumerate(self._text_lines())
+            for number, text in enumerate(self.emulator.texts())
             for start, _ in hits(text, self._needle)
         ]
         if not places:
@@ -514,7 +521,7 @@ class TerminalView(Widget, can_focus=True):
     def selected(self) -> str:
         """The text that is selected; without a selection what is in view."""
         first = self.emulator.forgotten or 0
-        lines = self._text_lines()
+        lines = self.emulator.texts()
         if self._selection is not None:
             return between(lines, self._selection, first)
         top = self.emulator.history - self.back
@@ -536,7 +543,7 @@ class TerminalView(Widget, can_focus=True):
     def record(self, recording: Recording) -> None:
         """Record from now on, beginning with what is on the screen."""
         self.recording = recording
-        screen = self._text_lines()[-self.emulator.rows :]
+        screen = self.emulator.texts()[-self.emulator.rows :]
         self._record(lambda recording: recording.output("\r\n".join(screen).encode()))
         cursor = self.emulator.cursor
         self._record(lambda recording: recording.output(b"\x1b[%d;%dH" % (cursor.row + 1, cursor.column + 1)))

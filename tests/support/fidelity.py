@@ -1,9 +1,9 @@
 """How faithful an emulator is: real programs' output is shown by it and by tmux, and the cells are compared.
 
-`streams/` holds recordings (asciicast, gzip) of real programs on a terminal of 80 columns and 24 rows, and what tmux
-3.3a showed after each (`capture-pane -p -e`). ``compare()`` feeds one to an emulator; ``speed()`` measures megabytes
-per second. As a program: ``python fidelity.py`` prints both for every emulator that is installed, ``record NAME KEYS
-COMMAND…`` makes a recording, ``expect`` asks the installed tmux anew.
+`tests/tui/terminal/streams/` holds recordings (asciicast, gzip) of real programs on a terminal of 80 columns and 24
+rows, and what tmux 3.3a showed after each (`capture-pane -p -e`). ``compare()`` feeds one to an emulator; ``speed()``
+measures megabytes per second. As a program: ``python fidelity.py`` prints both for every emulator that is installed,
+``record NAME KEYS COMMAND…`` makes a recording, ``expect`` asks the installed tmux anew.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from pathlib import Path
 from thanos_tui.tui.terminal.emulator import PLAIN, REVERSE, STRIKE, UNDERLINE, Emulator, Pen, Row, backends, make
 from thanos_tui.tui.terminal.text import columns
 
-STREAMS = Path(__file__).with_name("streams")
+STREAMS = Path(__file__).parent.parent / "tui" / "terminal" / "streams"
 COLUMNS, ROWS = 80, 24
 
 
