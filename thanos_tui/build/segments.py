@@ -95,9 +95,7 @@ def prepare(
     return tuple(made)
 
 
-def sizes(
-    parts: Iterable[Part], *, level: int = LEVEL, cache: Path | None = None
-) -> tuple[tuple[Part, int], ...]:
+def sizes(parts: Iterable[Part], *, level: int = LEVEL, cache: Path | None = None) -> tuple[tuple[Part, int], ...]:
     """What each part takes in what boots, compressed, in bytes: its segment, and the kernel and microcode from it.
 
     Parts whose segments were never made (for a tar, say) or are gone from the cache are left out.

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import re
 import time
-from array import array
-from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator
 from typing import ClassVar
 
@@ -26,9 +24,11 @@ from textual.scroll_view import ScrollView
 from textual.selection import Selection
 from textual.strip import Strip
 
+from thanos_tui.tui.finding import Search
 from thanos_tui.tui.keys import key
 from thanos_tui.tui.look import look
-from thanos_tui.tui.styled import Line, breaks, pairs, plain, plain_all, rows_of, styled
+from thanos_tui.tui.styled import Line, breaks, pairs, plain, styled
+from thanos_tui.tui.wrapping import Wrapped
 
 LIMIT = 200_000  # lines kept; at a hundred characters each, that is about 30 MB
 _SLACK = 10  # a tenth more than the limit may come before the oldest go: dropping few at a time would cost as much
@@ -133,16 +133,13 @@ class Lines(ScrollView, can_focus=True):
         """How many of the oldest lines are gone."""
         self._at = 0  # the cursor's line
         self._widest = 0
-        self._rows: array[int] = array("L")  # while wrapping: rows up to the end of each line, as far as counted
+        self._wrapped = Wrapped()
         self._strips: LRUCache[tuple[int, bool], list[Strip]] = LRUCache(256)
         self._styles: dict[str, Style] = {}
         self._jobs: dict[str, Iterator[None]] = {}
         self._due = self._placing = False
         self._asking = False  # the search's prompt takes the keys
-        self._query = ""
-        self._hits: list[int] = []  # lines that match, counted from the first line ever
-        self._hit: int | None = None
-        self._origin = self._searched = 0  # where the search began, and how far it has come
+        self._search = Search()
         self.set_reactive(Lines.wrap, wrap)
         self.set_reactive(Lines.following, follow)
         self.set_reactive(Lines.cursor, cursor)
@@ -174,13 +171,12 @@ class Lines(ScrollView, can_focus=True):
         self._lines = list(lines)
         self.dropped = 0
         self._widest = 0
-        self._rows = array("L")
+        self._wrapped = Wrapped()
         self._at = max(0, min(self._at, len(self._lines) - 1))
         self._jobs.clear()
+        self._search.begin(self._search.query, 0)
         self._redraw()
         self._arrange()
-        if self._query:
-            self._start_search()
 
     def clear(self) -> None:
         """Remove all lines."""
@@ -219,41 +215,36 @@ class Lines(ScrollView, can_focus=True):
     @property
     def _height(self) -> int:
         """Rows for lines; the prompt of a search takes one."""
-        return max(1, self.scrollable_content_region.height - bool(self._asking or self._query))
+        return max(1, self.scrollable_content_region.height - self._prompted)
+
+    @property
+    def _prompted(self) -> bool:
+        return self._asking or bool(self._search.query)
 
     def _rows_of(self, index: int) -> tuple[int, int]:
         """The rows of a line, the last one excluded, counted from the top of all."""
         head = bool(self.dropped)
         if not self.wrap:
             return head + index, head + index + 1
-        if index >= len(self._rows):
-            return head + self._row_count, head + self._row_count + 1
-        return head + (self._rows[index - 1] if index else 0), head + self._rows[index]
+        start, end = self._wrapped.of(index)
+        return head + start, head + end
 
     def _line_at(self, row: int) -> tuple[int, int]:
         """The line that has a row, and which of its rows that is; -1 for the note about dropped lines."""
         row -= bool(self.dropped)
-        if row < 0 or not self.wrap:
-            return row, 0
-        index = bisect_right(self._rows, row)
-        return index if index < len(self._rows) else len(self._lines), row - (self._rows[index - 1] if index else 0)
-
-    @property
-    def _row_count(self) -> int:
-        if not self.wrap:
-            return len(self._lines)
-        return self._rows[-1] if self._rows else 0
+        return (row, 0) if row < 0 or not self.wrap else self._wrapped.at(row)
 
     def _arrange(self) -> None:
         """Take in what has changed: the size of it all, and where the end is."""
         self._due = False
         if len(self._lines) > self._limit + self._limit // _SLACK:
             self._drop(len(self._lines) - self._limit)
-        if self.wrap and len(self._rows) < len(self._lines):
+        if self.wrap and len(self._wrapped) < len(self._lines):
             self._start("wrap", self._count_rows())
-        if self._query and "search" not in self._jobs:
-            self._start_search(onward=True)
-        height = bool(self.dropped) + self._row_count + bool(self._asking or self._query)
+        if self._search.query and "search" not in self._jobs and self._search.seen < self.dropped + len(self._lines):
+            self._start("search", self._find_all())
+        rows = self._wrapped.total if self.wrap else len(self._lines)
+        height = bool(self.dropped) + rows + self._prompted
         size = Size(0 if self.wrap else self._widest, height)
         if size != self.virtual_size:
             self.virtual_size = size
@@ -270,27 +261,17 @@ class Lines(ScrollView, can_focus=True):
             self._placing = False
 
     def _drop(self, count: int) -> None:
-        rows = self._rows[count - 1] if self.wrap and len(self._rows) >= count else count
-        rows -= not self.dropped  # the note about them takes a row
         del self._lines[:count]
-        if self.wrap:
-            self._jobs.pop("wrap", None)
-            gone = self._rows[count - 1] if len(self._rows) >= count else 0
-            self._rows = array("L", (end - gone for end in self._rows[count:]))
+        self._jobs.pop("wrap", None)
+        rows = self._wrapped.drop(count) if self.wrap else count
+        rows -= not self.dropped  # the note about them takes a row
         self.dropped += count
         self._at = max(0, self._at - count)
-        del self._hits[: bisect_left(self._hits, self.dropped)]
+        self._search.drop(self.dropped)
         self._place(self.scroll_y - rows)
 
     def _count_rows(self) -> Iterator[None]:
-        width = self.scrollable_content_region.width
-        rows, lines = self._rows, self._lines
-        total = rows[-1] if rows else 0
-        while len(rows) < len(lines):
-            for text in plain_all(lines[len(rows) : len(rows) + 500]):
-                total += rows_of(text, width)
-                rows.append(total)
-            yield
+        yield from self._wrapped.count(self._lines, self.scrollable_content_region.width)
         self.call_later(self._arrange)
 
     def _start(self, name: str, job: Iterator[None]) -> None:
@@ -344,7 +325,7 @@ class Lines(ScrollView, can_focus=True):
 
     def render_line(self, y: int) -> Strip:
         width = self.size.width
-        if (self._asking or self._query) and y == self.size.height - 1:
+        if self._prompted and y == self.size.height - 1:
             return self._prompt(width)
         index, piece = self._line_at(self.scroll_offset.y + y)
         if index < 0:
@@ -388,10 +369,9 @@ class Lines(ScrollView, can_focus=True):
 
     def _marks(self, number: int, text: str) -> Iterator[tuple[int, int, Style]]:
         """What stands out in a line: where the search found something, and the selection."""
-        if self._query:
-            style = self._style("hit" if number == self._hit else "match")
-            for found in re.finditer(re.escape(self._query), text, re.IGNORECASE):
-                yield (*found.span(), style)
+        style = self._style("hit" if number == self._search.hit else "match") if self._search.query else Style.null()
+        for start, end in self._search.spans(text):
+            yield start, end, style
         selected = self.text_selection
         if selected is not None and (span := selected.get_span(number)) is not None:
             end = len(text) if span[1] == -1 else span[1]
@@ -407,13 +387,9 @@ class Lines(ScrollView, can_focus=True):
         return strip
 
     def _prompt(self, width: int) -> Strip:
-        if self._hit is not None:
-            place = bisect_left(self._hits, self._hit) + 1
-            told = f"{place:,} of {len(self._hits):,}"
-        else:
-            told = "" if not self._query else f"{len(self._hits):,} lines" if self._hits else "not found"
+        told = self._search.told()
         style = self._base(False) + self._style("prompt")
-        text = Text(f"/{self._query}", style, end="")
+        text = Text(f"/{self._search.query}", style, end="")
         if self._asking:
             text.append(" ", Style(reverse=True))
         text.append(" " * max(1, width - text.cell_len - len(told) - 1) + told)
@@ -423,75 +399,54 @@ class Lines(ScrollView, can_focus=True):
 
     def search(self, query: str) -> None:
         """Mark all lines that have this text in whatever case, and go to the first one from here on; "" ends it."""
-        if not self._query:
-            self._origin = self.dropped + (self._at if self.cursor else self._line_at(self.scroll_offset.y)[0])
-        shown = bool(self._asking or self._query)
-        self._query = query
-        self._hits, self._hit = [], None
+        if not self._search.query:
+            self._search.origin = self._here
+        shown = self._prompted
+        self._search.begin(query, self.dropped)
         self._jobs.pop("search", None)
         self._redraw()
-        if bool(self._asking or self._query) != shown:
+        if query or self._prompted != shown:
             self._arrange()
-        if query:
-            self._start_search()
+
+    @property
+    def _here(self) -> int:
+        """The line from which a search goes on, counted from the first one ever."""
+        return self.dropped + (self._at if self.cursor else max(0, self._line_at(self.scroll_offset.y)[0]))
 
     @property
     def query_text(self) -> str:
         """What is searched for; "" if nothing is."""
-        return self._query
+        return self._search.query
 
     @property
     def hits(self) -> int:
         """How many lines the search has found so far."""
-        return len(self._hits)
-
-    def _start_search(self, onward: bool = False) -> None:
-        if not onward:
-            self._hits, self._hit = [], None
-            self._searched = self.dropped
-        elif self._searched >= self.dropped + len(self._lines):
-            return
-        self._start("search", self._find_all())
+        return len(self._search.hits)
 
     def _find_all(self) -> Iterator[None]:
-        query = self._query.lower()
-        jumped = self._hit is not None or self._searched > self.dropped
-        while (done := max(0, self._searched - self.dropped)) < len(self._lines):
-            number = self.dropped + done
-            texts = plain_all(self._lines[done : done + 500])
-            self._hits += [number + index for index, text in enumerate(texts) if query in text.lower()]
-            self._searched = number + len(texts)
-            if not jumped and self._hits and self._hits[-1] >= self._origin:
-                jumped = True
-                self._show_hit(bisect_left(self._hits, self._origin))
+        for line in self._search.look(self._lines, self.dropped):
+            if line is not None:
+                self._show_hit(line)
             yield
-        if not jumped and self._hits:
-            self._show_hit(0)
         self.refresh()
 
-    def _show_hit(self, position: int) -> None:
-        self._hit = self._hits[position % len(self._hits)]
+    def _show_hit(self, line: int) -> None:
         self._strips.clear()
-        self.go_to(self._hit - self.dropped)
+        self.go_to(line - self.dropped)
 
     def action_search(self) -> None:
         self._asking = True
-        self._query = ""
-        self._hits, self._hit = [], None
-        self._origin = self.dropped + (self._at if self.cursor else max(0, self._line_at(self.scroll_offset.y)[0]))
-        self._redraw()
+        self.search("")
         self._arrange()
 
     def action_step_match(self, step: int) -> None:
-        if not self._hits:
-            return
-        here = self._hit if self._hit is not None else self._origin
-        self._show_hit(bisect_left(self._hits, here + 1) if step > 0 else bisect_left(self._hits, here) - 1)
+        line = self._search.step(step)
+        if line is not None:
+            self._show_hit(line)
 
     def action_forget_search(self) -> None:
         self._asking = False
-        self._query = ""
-        self._hits, self._hit = [], None
+        self._search.begin("", self.dropped)
         self._jobs.pop("search", None)
         self._redraw()
         self._arrange()
@@ -499,7 +454,7 @@ class Lines(ScrollView, can_focus=True):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         if action == "forget_search":
             # Where there is no search, Escape is for whoever is around.
-            return bool(self._query)
+            return bool(self._search.query)
         if action == "follow":
             return self._follow
         if action == "pick":
@@ -514,15 +469,15 @@ class Lines(ScrollView, can_focus=True):
             return
         if event.key in ("enter", "escape"):
             self._asking = False
-            if event.key == "escape" or not self._query:
+            if event.key == "escape" or not self._search.query:
                 self.action_forget_search()
             self._redraw()
         elif event.key == "backspace":
-            self.search(self._query[:-1])
+            self.search(self._search.query[:-1])
         elif event.key == "ctrl+u":
             self.search("")
         elif event.character is not None and event.character.isprintable():
-            self.search(self._query + event.character)
+            self.search(self._search.query + event.character)
         elif event.key not in ("up", "down"):
             return
         else:
@@ -532,7 +487,7 @@ class Lines(ScrollView, can_focus=True):
 
     def _on_paste(self, event: events.Paste) -> None:
         if self._asking and event.text:
-            self.search(self._query + plain(event.text.splitlines()[0]))
+            self.search(self._search.query + plain(event.text.splitlines()[0]))
             event.stop()
 
     def _on_blur(self, event: events.Blur) -> None:
@@ -567,7 +522,7 @@ class Lines(ScrollView, can_focus=True):
             self.call_after_refresh(self._arrange)
 
     def watch_wrap(self) -> None:
-        self._rows = array("L")
+        self._wrapped = Wrapped()
         self._jobs.pop("wrap", None)
         self._redraw()
         self._arrange()
@@ -579,7 +534,7 @@ class Lines(ScrollView, can_focus=True):
 
     def _on_resize(self, _event: events.Resize) -> None:
         if self.wrap:
-            self._rows = array("L")
+            self._wrapped = Wrapped()
             self._jobs.pop("wrap", None)
         self._strips.clear()
         self._arrange()
@@ -656,8 +611,9 @@ class Lines(ScrollView, can_focus=True):
     def action_copy_line(self) -> None:
         chosen = self.screen.get_selected_text()
         if not chosen and self._lines:
-            here = self._hit - self.dropped if self._hit is not None else max(0, self._line_at(self.scroll_offset.y)[0])
-            chosen = plain(self._lines[self._at if self.cursor else here])
+            found = self._search.hit
+            line = self._here if self.cursor or found is None else found
+            chosen = plain(self._lines[line - self.dropped])
         if chosen:
             self._copy(chosen, "1 line" if "\n" not in chosen else f"{chosen.count(chr(10)) + 1} lines")
 
