@@ -13,8 +13,10 @@ from textual.widgets import Input, OptionList, Static
 
 from thanos_tui import vm
 from thanos_tui.builds import Build
+from thanos_tui.editing.document import Document
 from thanos_tui.errors import HostError
 from thanos_tui.images import tools
+from thanos_tui.tui import look
 from thanos_tui.tui.app import ThanosApp
 from thanos_tui.tui.choosing import ChooseFile
 from thanos_tui.tui.dialogs import Choices, Tell
@@ -22,7 +24,7 @@ from thanos_tui.tui.lines import Lines
 from thanos_tui.tui.machine.form import StartForm
 from thanos_tui.tui.machine.pane import MachinePane
 from thanos_tui.tui.machine.screen import ScreenView
-from thanos_tui.tui.machine.views import ViewLine
+from thanos_tui.tui.machine.views import VIEWS, ViewLine
 from thanos_tui.tui.styled import plain
 from thanos_tui.vm import Machine, input
 from thanos_tui.vm.input import Button, Point
@@ -160,6 +162,33 @@ def test_the_picture_can_be_moved_about(app: ThanosApp, drive: Drive, start: Sta
         await press("m", lambda: view.frame and view.frame.is_text)
 
     drive(app, script)
+
+
+def test_without_colours_and_in_ascii_the_screen_is_seen_too(
+    home: Path, drive: Drive, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start("echo", "ready\n")
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("THANOS_TUI_ASCII", "1")
+    monkeypatch.setattr(look, "_current", None)
+    app = ThanosApp(Document.new())
+
+    async def script(pilot: Any) -> None:
+        pane = await at_machines(pilot)
+        view = pane.query_one(ScreenView)
+        await until(pilot, lambda: "Booting from Hard Disk" in on_screen(pane))
+        view.focus()
+        await pilot.press("m")
+        await until(pilot, lambda: view.frame is not None and not view.frame.is_text)
+        await pilot.pause()
+        assert on_screen(pane).isascii()
+        assert on_screen(pane).strip()
+        for _ in VIEWS:
+            await pilot.press("v")
+            await pilot.pause(0.2)
+
+    drive(app, script)
+    vm.stop(vm.find("tiny"), patience=0)
 
 
 def test_clicks_go_where_they_are_seen(

@@ -23,6 +23,7 @@ from thanos_tui.vm.textscreen import Cell, TextScreen
 
 RGB = tuple[int, int, int]
 _RAMP = " .:-=+*#%@"  # from dark to light
+_PLAIN = Style()  # Textual's filters want every segment to have one
 _SAMPLES = 2  # in each direction, of the pixels that one half of a cell stands for
 
 
@@ -108,7 +109,7 @@ def draw_picture(picture: Picture, columns: int, rows: int, view: View, look: Lo
         elif look.colour:
             strips.append(Strip(list(_cells(halves[number])), wide))
         else:
-            strips.append(Strip([Segment("".join(map(_shade, halves[number])))], wide))
+            strips.append(Strip([Segment("".join(map(_shade, halves[number])), _PLAIN)], wide))
     return Frame(tuple(strips), (columns - wide) // 2, (rows - high) // 2, part, is_text=False)
 
 
