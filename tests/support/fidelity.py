@@ -226,7 +226,7 @@ def expect(name: str) -> None:
         stream, done, socket = Path(directory, "stream"), Path(directory, "done"), Path(directory, "socket")
         stream.write_bytes(output(name))
         tmux = ["tmux", "-S", str(socket), "-f", "/dev/null"]
-        shown = f"stty raw; cat {stream}; touch {done}; sleep 60"
+        shown = f"stty raw -echo; cat {stream}; touch {done}; sleep 60"
         size = ["-x", str(COLUMNS), "-y", str(ROWS)]
         options = ["set", "-g", "status", "off", ";", "set", "-g", "default-terminal", "xterm-256color", ";"]
         environment = {**os.environ, "LC_ALL": "C.UTF-8"}
