@@ -14,7 +14,7 @@ def test_a_config_rendered_while_the_document_changes_does_not_count_for_the_sta
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     document = Document.new()
-    render = options.render
+    render = options.preview
 
     def slow(*args: Any, **given: Any) -> Any:
         made = render(*args, **given)
@@ -22,7 +22,7 @@ def test_a_config_rendered_while_the_document_changes_does_not_count_for_the_sta
             document.set("rngd", False)  # as the event loop may, while a thread renders
         return made
 
-    monkeypatch.setattr(options, "render", slow)
+    monkeypatch.setattr(options, "preview", slow)
     before = document.config()
     assert "rngd" in {service.name for service in before.services}
     assert "rngd" not in {service.name for service in document.config().services}

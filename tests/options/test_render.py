@@ -13,7 +13,7 @@ from thanos_tui import keys, profile
 from thanos_tui.errors import InputError
 from thanos_tui.linuxkit import config
 from thanos_tui.linuxkit.config import Config, File
-from thanos_tui.options import as_arguments, as_command, profile_key, render, settings
+from thanos_tui.options import as_arguments, as_command, preview, profile_key, render, settings
 
 
 def rendered(directory: Path, *assignments: str, name: str = "test", make_key: bool = True) -> Config:
@@ -49,6 +49,18 @@ def test_no_key_at_all_says_how_to_make_one(home: Path) -> None:
     assert "ssh-keygen -t ed25519" in str(caught.value)
     assert "sshd.generate-key=true" in str(caught.value)
     rendered(home, "sshd=false")  # nobody has to log in
+
+
+def test_a_preview_needs_no_key_but_refuses_a_private_one(home: Path) -> None:
+    (home / ".ssh" / "id_ed25519.pub").unlink()
+    resolved = profile.read("thanos: 1", "test").resolved
+    made = preview(resolved, home, "test")
+    assert authorized(made) == []
+    assert list(home.glob(".local/share/thanos-tui/*")) == []
+    keys.generate(home / "mine", "mine")
+    (home / ".ssh" / "wrong.pub").write_text((home / "mine").read_text())
+    with pytest.raises(InputError, match="is a private key"):
+        preview(resolved, home, "test")
 
 
 def test_keys_are_given_as_text_files_and_patterns_once_each(home: Path, public_key: str) -> None:

@@ -50,7 +50,7 @@ class Source:
 
 def side(resolved: Resolved, directory: Path, name: str) -> Side:
     """A profile's config and what it comes from, in one go. Writes nothing. Raises ThanosError."""
-    made = options.render(resolved, directory, name, make_key=False)
+    made = options.preview(resolved, directory, name)
     return Side(made, trace(resolved, directory, name, made))
 
 

@@ -213,7 +213,7 @@ class Document:
         revision, kept = self.revision, self._config
         if kept is not None and kept[0] == revision:
             return kept[1]
-        made = options.render(self.resolved, self.directory, self.name, make_key=False)
+        made = options.preview(self.resolved, self.directory, self.name)
         self._config = (revision, made)
         return made
 

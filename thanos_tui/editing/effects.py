@@ -58,7 +58,8 @@ def _config_with(document: Document, changes: Mapping[str, Value]) -> Config:
             assignments[name] = Assignment(value, Edited())
     resolved = options.resolve_after(current.resolved, assignments, changes, current.facts)
     problems = tuple(problem for problem in resolved.problems if problem.missing)
-    return options.render(replace(resolved, problems=problems), document.directory, document.name, make_key=False)
+    asked = replace(resolved, problems=problems)
+    return options.preview(asked, document.directory, document.name)
 
 
 def difference(before: Config, after: Config, known: Mapping[str, int]) -> int | None:

@@ -31,12 +31,14 @@ class Surroundings:
     """What a profile's paths and references are relative to.
 
     directory: where the profile is. profile_key: the key pair made for this profile, if there is one.
+    need_key: whether it is an error that there is no key at all to log in with.
     """
 
     directory: Path
     home: Path = field(default_factory=Path.home)
     environment: Mapping[str, str] = field(default_factory=lambda: os.environ)
     profile_key: Path | None = None
+    need_key: bool = True
 
     def path(self, text: str) -> Path:
         """The file that a path in the profile names."""
@@ -49,7 +51,8 @@ def public_keys(given: list[str], surroundings: Surroundings) -> list[str]:
     """The lines of authorized_keys: public keys as given, and those in the files that paths and patterns name.
 
     A pattern may match files that sshd would not take (certificates, old key types): they are left out as long as
-    another key is found. A private key is refused wherever it is. Raises InputError, too, when no key is left.
+    another key is found. A private key is refused wherever it is. Raises InputError, too, when no key is left but one
+    is needed.
     """
     lines: dict[str, str] = {}
     refused: InputError | None = None
@@ -73,7 +76,7 @@ def public_keys(given: list[str], surroundings: Surroundings) -> list[str]:
     if surroundings.profile_key is not None:
         line = keys.public_line(surroundings.profile_key)
         lines.setdefault(keys.fingerprint(line), line)
-    if not lines:
+    if not lines and surroundings.need_key:
         if refused is not None:
             raise refused
         shown = ", ".join(given) or "sshd.authorized-keys is empty"

@@ -87,12 +87,15 @@ def make_profile_key(profile_name: str) -> Path:
     return path
 
 
-def render(resolved: Resolved, directory: Path, profile_name: str, *, make_key: bool = True) -> Config:
+def render(
+    resolved: Resolved, directory: Path, profile_name: str, *, make_key: bool = True, need_key: bool = True
+) -> Config:
     """The LinuxKit config of these options. The same options and files give the same config, always.
 
     directory: what the profile's paths are relative to. profile_name: whose key pair to authorize, if there is one.
     make_key: whether that pair is made where ``sshd.generate-key`` asks for it and it is missing; this is the only
     thing rendering ever writes. Without it the key is left out.
+    need_key: whether it is an error that nobody's key is there to log in with; for a look at the config it is none.
 
     Raises InputError for problems in the options and for files that cannot be used, HostError where the key cannot be
     written.
@@ -101,7 +104,7 @@ def render(resolved: Resolved, directory: Path, profile_name: str, *, make_key: 
     key = profile_key(profile_name)
     if resolved.values.get("sshd.generate-key") and make_key:
         make_profile_key(profile_name)
-    surroundings = Surroundings(directory, profile_key=key if key.exists() else None)
+    surroundings = Surroundings(directory, profile_key=key if key.exists() else None, need_key=need_key)
     document = fill(resolved.catalogue, resolved.values, surroundings)
     # Control characters never get into it (values.py, filters.py), so JSON is YAML here.
     text = json.dumps(document, ensure_ascii=False)
@@ -117,6 +120,14 @@ def _read_yaml(path: Path) -> Config:
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}", where="extra.yaml") from None
     return config.read(data, str(path))
+
+
+def preview(resolved: Resolved, directory: Path, profile_name: str) -> Config:
+    """The config as far as it can be told now: nothing is written, and nobody's key being there is no error.
+
+    Raises InputError as :func:`render` does for everything else.
+    """
+    return render(resolved, directory, profile_name, make_key=False, need_key=False)
 
 
 def fill(catalogue: Catalogue, values: Mapping[str, Value], surroundings: Surroundings) -> dict[str, Any]:

@@ -67,7 +67,7 @@ def trace(resolved: Resolved, directory: Path, profile_name: str, rendered: Conf
     Raises InputError where files that rendering reads have gone meanwhile.
     """
     key = profile_key(profile_name)
-    filters = make_filters(Surroundings(directory, profile_key=key if key.exists() else None))
+    filters = make_filters(Surroundings(directory, profile_key=key if key.exists() else None, need_key=False))
     values: Mapping[str, Any] = resolved.values
     sections: dict[str | int, _Part] = {}
     kernel: dict[str, Any] = {}

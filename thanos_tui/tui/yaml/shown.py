@@ -175,7 +175,7 @@ def prepare(subject: Subject, source: Source | None) -> Shown:
 
 def holds_secrets(subject: Subject) -> bool:
     """Whether the YAML has something in it that is not shown. Raises ThanosError."""
-    made = options.render(subject.resolved, subject.directory, subject.name, make_key=False)
+    made = options.preview(subject.resolved, subject.directory, subject.name)
     return diff.shown(made) != config.dump(made)
 
 
