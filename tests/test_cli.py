@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
@@ -67,9 +68,25 @@ def test_replay_loads_neither_textual_nor_ssh_nor_docker(home: Path, profile: Ca
     assert not loaded & set(HEAVY)
 
 
-def test_without_arguments_it_explains_itself(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main([]) == 0
-    assert "--replay PROFILE" in capsys.readouterr().out
+@pytest.mark.parametrize("arguments", [[], ["app"], ["nowhere.thanos"], ["--set", "hostname=box"], ["--output", "out"]])
+def test_the_app_says_that_it_needs_a_terminal(
+    home: Path, arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    assert cli.main(arguments) == 2
+    said = capsys.readouterr().err
+    assert "needs a terminal" in said
+    assert "--replay PROFILE" in said
+
+
+@pytest.mark.parametrize("word", ["biuld", "profile"])
+def test_what_is_no_command_and_no_profile_is_a_mistake(
+    home: Path, word: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main([word])
+    assert ended.value.code == 2
+    assert f"invalid choice: '{word}'" in capsys.readouterr().err
 
 
 BAD = [
@@ -96,6 +113,7 @@ BAD = [
     (["logs", "nobody"], 2, "nobody"),
     (["stop"], 1, "no machine is running"),
     (["rm", "nobody"], 2, "nobody"),
+    (["--serve", "99999"], 3, "port 99999"),
 ]
 
 

@@ -11,6 +11,8 @@ import pytest
 from textual.app import App
 from textual.pilot import Pilot
 
+from thanos_tui.tui import look
+
 Script = Callable[[Pilot[Any]], Awaitable[None]]
 Drive = Callable[..., None]
 
@@ -21,6 +23,9 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for variable in ("XDG_CACHE_HOME", "XDG_STATE_HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME", "NO_COLOR"):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("COLORTERM", "truecolor")
+    # Whatever terminal and locale the tests run on, and whatever look a test before took.
+    look.use(look.UNICODE)
     directory = tmp_path / "home"
     (directory / ".ssh").mkdir(parents=True)
     key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJZ+qYbWFkMnS2ShFpwqq1vr9pcPDFxurtWw194nnNSK somebody"

@@ -59,6 +59,7 @@ def _app(arguments: argparse.Namespace, _reporter: object) -> int:
     if arguments.serve is not None:
         from thanos_tui.tui.serve import serve
 
+        _document(arguments.profile, arguments.set)  # what is wrong with it is better said here than in a browser
         return serve(arguments.serve, arguments.profile, arguments.set, arguments.output)
     # What is loaded at the start stays: to look through it for garbage again and again takes a quarter of the time.
     # Once the screen is there, the app switches the collector on again.
@@ -73,10 +74,20 @@ def _app(arguments: argparse.Namespace, _reporter: object) -> int:
     finally:
         gc.enable()
         first.restore()
+        _let_go_of_closed_terminal()
     if app.crash is not None:
         print(f"thanos-tui: {app.crash}", file=sys.stderr)
         return DEFECT
     return app.return_value or 0
+
+
+def _let_go_of_closed_terminal() -> None:
+    # What is still to be written to a terminal that was closed would make Python end with a status of its own.
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _document(path: Path | None, settings: Sequence[str]) -> Document:

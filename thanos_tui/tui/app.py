@@ -71,7 +71,7 @@ def _commands() -> type[Provider]:
     return ThanosCommands
 
 
-class ThanosApp(App[int]):
+class ThanosApp(App[int], inherit_bindings=False):
     """Configures, builds, boots and connects to ThanOS.
 
     document: the profile under edit. output: where a build's files go.
@@ -87,7 +87,7 @@ class ThanosApp(App[int]):
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         *(
-            key(f"app.{room.id}", str(number), f"show('{room.id}')", room.title, f"Show the {room.title} pane.")
+            key(f"app.go-{room.id}", str(number), f"show('{room.id}')", room.title, f"Show the {room.title} pane.")
             for number, room in enumerate(ROOMS, 1)
         ),
         key("app.help", "question_mark,f1", "help", "Help", "Say what this pane is for, and its keys.", show=True),
@@ -100,7 +100,7 @@ class ThanosApp(App[int]):
         key("app.copy-command", "C", "copy_command", "Copy as command", "Copy the command that builds exactly this."),
         key("app.palette", "ctrl+p", "command_palette", "Palette", "Find any action, option, profile or theme."),
         key("app.leave", "ctrl+right_square_bracket", "leave", "Leave", "Leave a terminal or a dialog for the tabs."),
-        key("app.quit", "q,ctrl+q", "leave_app", "Quit", "Leave the app.", show=True),
+        key("app.quit", "q,ctrl+q,ctrl+c", "leave_app", "Quit", "Leave the app.", show=True),
     ]
 
     def __init__(self, document: Document, output: Path = Path()) -> None:

@@ -39,7 +39,12 @@ def wanted(words: Sequence[str]) -> bool:
     Whatever may end with a message about the command line waits until that is read.
     """
     plain = not words or (len(words) == 1 and words[0].endswith(".thanos") and os.path.isfile(words[0]))  # noqa: PTH113
-    return plain and sys.stdin.isatty() and sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+    return (
+        plain
+        and sys.stdin.isatty()
+        and sys.stderr.isatty()
+        and os.environ.get("TERM", "") not in ("", "dumb", "unknown")
+    )
 
 
 def draw() -> None:

@@ -28,7 +28,8 @@ from thanos_tui.files import config_dir
 _MODIFIERS = ("ctrl", "alt", "shift", "super", "hyper", "meta")
 _SHORT = {"escape": "Esc", "pageup": "PgUp", "pagedown": "PgDn", "delete": "Del", "insert": "Ins"}
 # How the parts of the app follow each other on the screen; the others come behind.
-_ORDER = ("app", "tabs", "configure", "yaml", "build", "machine", "console", "lines", "dialog", "files")
+_PANES = ("configure", "yaml", "build", "machine", "console")
+_ORDER = ("app", "tabs", *_PANES, "lines", "dialog", "files")
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,7 @@ def load() -> Keymap:
     """
     try:
         document = yaml12.read(path().read_bytes(), str(path()))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return Keymap()
     except OSError as error:
         return Keymap(problems=(InputError(f"cannot read {path()}: {error.strerror}"),))
@@ -142,7 +143,8 @@ def is_key(word: str) -> bool:
     if any(modifier not in _MODIFIERS for modifier in modifiers):
         return False
     named = last in {key.value for key in Keys} or key_to_character(last) is not None or format_key(last) != last
-    return named or (len(last) == 1 and last.isprintable())
+    keypad = last.startswith("kp_")  # as terminals with kitty's protocol name the keys beside
+    return named or keypad or (len(last) == 1 and last.isprintable())
 
 
 def _no_key(word: str, where: Where) -> InputError:
@@ -160,21 +162,31 @@ def check(given: Keymap, actions: Sequence[Declared]) -> list[ThanosError]:
             close = nearest(name, names)
             hint = f"did you mean {close}?" if close else "`thanos-tui keys` lists the actions"
             problems.append(InputError(f"there is no action {name!r}", hint=hint, where=given.places[name]))
-    before = _shared(actions, {})
-    for key, one, other in _shared(actions, given.keys) - before:
-        newcomer, loser = (one, other) if one in given.keys else (other, one)
+    for (key, newcomer), losers in _clashes(given, actions).items():
         problems.append(
             InputError(
-                f"{key} is a key of both {newcomer} and {loser}",
-                hint=f"give {loser} another key as well",
+                f"{key} is a key of {newcomer} and of {', '.join(losers)}",
+                hint=f"give {losers[0]} another key as well" if len(losers) == 1 else "choose a key that is free",
                 where=given.places[newcomer],
             )
         )
     return problems
 
 
+def _clashes(given: Keymap, actions: Sequence[Declared]) -> dict[tuple[str, str], list[str]]:
+    """The actions that share a key by the user's doing: those of one widget, and those of the app and of a pane.
+
+    By (key, action that was given it). Other widgets take keys from the app on purpose: lists, editors, terminals.
+    """
+    before = _shared(actions, {})
+    found: dict[tuple[str, str], list[str]] = {}
+    for key, one, other in sorted(_shared(actions, given.keys) - before):
+        newcomer, loser = (one, other) if one in given.keys else (other, one)
+        found.setdefault((key, newcomer), []).append(loser)
+    return found
+
+
 def _shared(actions: Sequence[Declared], given: Mapping[str, tuple[str, ...]]) -> set[tuple[str, str, str]]:
-    """Keys that two actions share which can be wanted at once: those of one widget, and those of the app anywhere."""
     found: set[tuple[str, str, str]] = set()
     by_key: dict[str, list[Declared]] = {}
     for action in actions:
@@ -183,7 +195,7 @@ def _shared(actions: Sequence[Declared], given: Mapping[str, tuple[str, ...]]) -
     for key, sharing in by_key.items():
         for index, one in enumerate(sharing):
             for other in sharing[index + 1 :]:
-                if one.holder is other.holder or "app" in (one.part, other.part):
+                if one.holder is other.holder or (one.part == "app" and other.part in _PANES):
                     found.add((key, one.name, other.name))
     return found
 

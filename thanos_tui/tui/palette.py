@@ -100,7 +100,7 @@ def action_commands(app: ThanosApp, actions: tuple[Declared, ...]) -> Iterator[C
         title = action.binding.description
         if action.part in titles:
             title = f"{titles[action.part]}: {title}"
-        elif action.name.removeprefix("app.") in titles:
+        elif action.name.removeprefix("app.go-") in titles:
             title = f"Go to {title}"
         yield Command(title, action.binding.tooltip, partial(perform, app, action), " ".join(map(shown, keys)))
 

@@ -36,7 +36,7 @@ def load() -> tuple[Settings, Sequence[ThanosError]]:
     """The settings, and what is wrong with the file. Raises nothing."""
     try:
         text = path().read_bytes()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return Settings(), ()
     except OSError as error:
         return Settings(), (InputError(f"cannot read {path()}: {error.strerror}"),)
