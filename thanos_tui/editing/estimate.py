@@ -130,6 +130,10 @@ class BuildState:
         artefacts = self.artefacts
         warnings = self.warnings
         for event in events:
+            if type(event) is LogLine:
+                # By far the most there are: they must not cost more than a look.
+                warnings += event.level == "warning"
+                continue
             match event:
                 case StepPlanned(step=path, title=title):
                     if path not in steps or steps[path].stage != "running":
@@ -147,8 +151,6 @@ class BuildState:
                     steps[path] = replace(step, stage=stage, seconds=seconds, note=note, speed=speed, items={})
                 case Artefact():
                     artefacts = (*(each for each in artefacts if each.path != event.path), event)
-                case LogLine(level="warning"):
-                    warnings += 1
                 case _:
                     pass
         return replace(self, steps=steps, artefacts=artefacts, warnings=warnings)

@@ -20,6 +20,7 @@ _STYLES: dict[Stage, str] = {
     "failed": "error",
     "stopped": "warning",
 }
+_LEVELS = {"debug": "muted", "warning": "warning", "error": "error"}
 _BAR = 16  # cells, where there is room
 _TITLE = 24  # cells that a title has at least, before columns go
 
@@ -111,15 +112,16 @@ def _columns(row: Row, look: Look) -> list[str]:
 
 def log_lines(event: Event, titles: dict[str, str], look: Look) -> list[Line]:
     """What the log says of an event, a line each."""
+    if isinstance(event, LogLine):
+        style = _LEVELS.get(event.level, "")
+        prefix = f"{event.level}: " if event.level in ("warning", "error") else ""
+        return [(line, style) if style else line for line in f"{prefix}{event.text}".splitlines()]
     if isinstance(event, StepStarted):
         titles[event.step] = event.title
         return [(f"{look.closed} {event.title}", "muted")]
     text = sentence(event, titles)
     style = ""
-    if isinstance(event, LogLine):
-        text = event.text if text is None else text
-        style = {"debug": "muted", "warning": "warning", "error": "error"}.get(event.level, "")
-    elif isinstance(event, StepFinished):
+    if isinstance(event, StepFinished):
         mark = look.tick if event.ok else look.cross
         text, style = f"{mark} {text}", "success" if event.ok else "error"
     return [(line, style) if style else line for line in text.splitlines()] if text else []

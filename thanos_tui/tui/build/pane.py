@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from thanos_tui.tui.build.report import File, Report
 
 _TICK = 1 / 30  # seconds between two looks at the events that threads have left
+_DRAIN = 0.008  # seconds that taking in events may last before other things have their turn
+_AT_ONCE = 500  # events taken in as one
 _REDRAW = 0.1  # seconds between two pictures of the tree, and two frames of its spinners
 _NOTES = 0.25  # seconds between two texts of the status line
 
@@ -206,7 +208,7 @@ class BuildPane(Pane):
             self.query_one("#steps").focus()
         if self._timer is not None:
             self._timer.resume()
-        self._redraw()
+        self._turn()
         try:
             outcome = await perform(build, order, run.reporter)
         except Interrupted:
@@ -240,7 +242,7 @@ class BuildPane(Pane):
 
     def _end(self, run: _Run, error: ThanosError | None, outcome: Outcome | None = None) -> None:
         """Take in how a build ended: with an outcome, with an error, or by the user's wish."""
-        self._drain(run)
+        self._drain(run, whole=True)
         run.state = run.state.finish("done" if outcome else "failed" if error else "stopped", time.monotonic())
         self._error = error
         if self._timer is not None:
@@ -254,7 +256,7 @@ class BuildPane(Pane):
         else:
             log.append((f"{look().warning} stopped", "warning"))
         self._tell_elsewhere(error, outcome)
-        self._redraw()
+        self._turn()
 
     def _tell_elsewhere(self, error: ThanosError | None, outcome: Outcome | None) -> None:
         """Who is looking at another pane hears of it there."""
@@ -290,7 +292,7 @@ class BuildPane(Pane):
             self._report = found
             self._draw_report()
             self.add_class("-report")
-            self._redraw_head()
+            self._turn()
 
     # What threads report
 
@@ -305,17 +307,14 @@ class BuildPane(Pane):
             self._frame += 1
             self._redraw()
 
-    def _drain(self, run: _Run) -> None:
-        """Take in all that was reported since the last time, at once."""
-        taken: list[Event] = []
-        while run.events:
-            taken.append(run.events.popleft())
-        if not taken:
-            return
-        run.state = run.state.after_all(taken, time.monotonic())
-        lines = [line for event in taken for line in drawing.log_lines(event, self._log_titles, look())]
-        if lines:
-            self.query_one("#log", Lines).extend(lines)
+    def _drain(self, run: _Run, whole: bool = False) -> None:
+        """Take in what was reported since the last time, at once; all of it, or what time there is for."""
+        log, shown = self.query_one("#log", Lines), look()
+        until = time.monotonic() + _DRAIN
+        while run.events and (whole or time.monotonic() < until):
+            taken = [run.events.popleft() for _ in range(min(len(run.events), _AT_ONCE))]
+            run.state = run.state.after_all(taken, time.monotonic())
+            log.extend([line for event in taken for line in drawing.log_lines(event, self._log_titles, shown)])
 
     # Drawing
 
@@ -337,17 +336,21 @@ class BuildPane(Pane):
             return
         now = time.monotonic()
         first, second = self._head(now)
-        self.query_one("#head", Head).update(Content("\n").join([first, second]))
-        trouble = self.query_one("#trouble", Static)
-        trouble.set_class(self._error is not None, "-shown")
-        if self._error is not None:
-            trouble.update(self._told(self._error))
+        self.query_one("#head", Head).update(Content("\n").join([first, second]), layout=False)
         if not self.building:
             self.status = ""
         elif self._run is not None and now - self._noted >= _NOTES:
             self._noted = now
             self.status = f"building {drawing.progress(self._run.state, now)}"
+
+    def _turn(self) -> None:
+        """Take in that a build began or ended: which keys do something, and whether there is trouble to tell."""
+        trouble = self.query_one("#trouble", Static)
+        trouble.set_class(self._error is not None, "-shown")
+        if self._error is not None:
+            trouble.update(self._told(self._error))
         self.refresh_bindings()
+        self._redraw()
 
     def _head(self, now: float) -> tuple[Content, Content]:
         run, shown = self._run, look()
