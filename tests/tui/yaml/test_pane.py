@@ -15,12 +15,14 @@ from textual.widgets import Input, OptionList, Static
 from thanos_tui import builds, vm
 from thanos_tui.builds import Build
 from thanos_tui.editing.document import Document
+from thanos_tui.errors import HostError
 from thanos_tui.linuxkit import config, diff
 from thanos_tui.tui.app import ThanosApp
 from thanos_tui.tui.choosing import ChooseFile
 from thanos_tui.tui.configure.pane import ConfigurePane
-from thanos_tui.tui.dialogs import Choices
+from thanos_tui.tui.dialogs import Choices, Tell
 from thanos_tui.tui.styled import plain
+from thanos_tui.tui.yaml import shown as made
 from thanos_tui.tui.yaml.lines import YamlLines
 from thanos_tui.tui.yaml.pane import YamlPane
 
@@ -198,42 +200,55 @@ def test_tabs_are_copied_as_tabs(app: ThanosApp, drive: Drive, copied: list[tupl
 # --- Trouble
 
 
-def test_what_cannot_be_rendered_leaves_the_last_yaml_dimmed(app: ThanosApp, home: Path, drive: Drive) -> None:
-    key = home / ".ssh" / "id_ed25519.pub"
-
+def test_what_cannot_be_rendered_leaves_the_last_yaml_dimmed(app: ThanosApp, drive: Drive) -> None:
     async def script(pilot: Script) -> None:
         await open_yaml(pilot)
         before = shown(pilot)
-        key.rename(home / "away")
-        app.document.set("hostname", "other")
+        app.document.set("getty.password", "./missing")
         await until(pilot, lambda: trouble(pilot))
-        assert "there is no SSH key" in trouble(pilot)
-        assert "ssh-keygen" in trouble(pilot)
+        assert "cannot read the secret in" in trouble(pilot)
+        assert "the last YAML that could be made" in trouble(pilot)
         assert shown(pilot) == before
         assert view(pilot).has_class("-stale")
-        (home / "away").rename(key)
-        app.document.set("hostname", "third")
-        await until(pilot, lambda: "      third" in shown(pilot))
-        assert not trouble(pilot)
+        app.document.unset(["getty.password"])
+        await until(pilot, lambda: not trouble(pilot))
         assert not view(pilot).has_class("-stale")
 
     drive(app, script)
 
 
-def test_nothing_to_show_from_the_start(
-    app: ThanosApp, home: Path, drive: Drive, copied: list[tuple[str, str]]
-) -> None:
-    (home / ".ssh" / "id_ed25519.pub").unlink()
+def test_nothing_to_show_from_the_start(home: Path, drive: Drive, copied: list[tuple[str, str]]) -> None:
+    Path("mine.thanos").write_text("thanos: 1\noptions: {extra.yaml: [broken.yml]}\n")
+    Path("broken.yml").write_text("servces: []\n")
+    app = ThanosApp(Document.open(Path("mine.thanos").absolute()))
 
     async def script(pilot: Script) -> None:
         await pilot.press("2")
         await until(pilot, lambda: trouble(pilot))
+        assert "`services`" in trouble(pilot)  # the hint
         assert head(pilot) == "mine: there is no YAML yet"
         await pilot.press("enter", "d", "v", "z", "right_square_bracket", "C", "escape")
         pane(pilot).show_option("ntp")
         await until(pilot, lambda: not pane(pilot)._due)
-        assert "there is no SSH key" in trouble(pilot)
+        assert "servces" in trouble(pilot)
         assert not shown(pilot)
+        assert not copied
+
+    drive(app, script)
+
+
+def test_a_key_is_needed_for_writing_and_not_for_looking(app: ThanosApp, home: Path, drive: Drive) -> None:
+    (home / ".ssh" / "id_ed25519.pub").unlink()
+
+    async def script(pilot: Script) -> None:
+        await open_yaml(pilot)
+        assert not trouble(pilot)
+        await pilot.press("e")
+        await until(pilot, lambda: isinstance(app.screen, ChooseFile))
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, Tell))
+        assert "there is no SSH key" in str(app.screen.error)
+        assert not Path("mine.yml").exists()
 
     drive(app, script)
 
@@ -551,10 +566,6 @@ def test_secrets_are_written_only_after_a_word_about_them(app: ThanosApp, drive:
 
 
 def test_a_place_that_cannot_be_written_is_told(app: ThanosApp, drive: Drive, monkeypatch: pytest.MonkeyPatch) -> None:
-    from thanos_tui.errors import HostError
-    from thanos_tui.tui.dialogs import Tell
-    from thanos_tui.tui.yaml import shown as made
-
     def fail(*_: object) -> None:
         raise HostError("cannot write mine.yml: No space left on device", hint="free some space")
 
