@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -23,20 +21,19 @@ from thanos_tui.tui.keys import key
 from thanos_tui.tui.lines import Lines
 from thanos_tui.tui.look import look
 from thanos_tui.tui.machine import rows
+from thanos_tui.tui.machine.choosing import bootable, settings_for
+from thanos_tui.tui.machine.log import SerialLog
 from thanos_tui.tui.machine.screen import ScreenView
 from thanos_tui.tui.machine.views import VIEWS, ViewLine
 from thanos_tui.tui.pane import Pane
 from thanos_tui.tui.work import perform
 from thanos_tui.vm import Boot, Machine, Settings, timeline
-from thanos_tui.vm.serial import Log
 
 if TYPE_CHECKING:
     from textual.binding import BindingType
-    from textual.worker import Worker
 
 _EVERY = 1.0  # seconds between two looks at the machines
 _HIDDEN = 5  # of these looks, while the pane is hidden, only every so manieth is taken, and only if a machine runs
-_FOLLOW = 0.25  # seconds between two looks at the serial log
 _LIST = 6  # rows of the list at most; more can be scrolled to
 _OTHER = "another file"
 _IMAGES = ("-kernel", "-bios.img", ".qcow2", ".vhd", ".raw", ".img")
@@ -90,9 +87,6 @@ class MachinePane(Pane):
         self._doing: dict[str, str] = {}
         self._stopping: dict[str, Reporter] = {}
         self._values: list[str] = []  # what copying a row of the details gives
-        self._log: tuple[Machine, Log] | None = None
-        """The log that is shown, and its machine as it was when it was read last."""
-        self._follower: Worker[None] | None = None
 
     def compose(self) -> ComposeResult:
         yield Lines(cursor=True, follow=False, id="machines")
@@ -101,7 +95,7 @@ class MachinePane(Pane):
         with ContentSwitcher(id="views", initial="none"):
             yield Static(id="none", markup=False)
             yield ScreenView(id="screen")
-            yield Lines(id="log")
+            yield SerialLog(id="log")
             yield Lines(follow=False, id="boot")
             yield Lines(cursor=True, follow=False, id="details")
 
@@ -228,8 +222,7 @@ class MachinePane(Pane):
         self.query_one("#views", ContentSwitcher).current = view
         seen = self._shown
         self.query_one(ScreenView).watch_machine(machine if seen and view == "screen" else None)
-        if seen and view == "log":
-            self._follow(machine)
+        self.query_one(SerialLog).watch_machine(machine if seen and view == "log" else None)
         if seen and view == "boot":
             self._show_boot(machine)
         if view == "details":
@@ -252,45 +245,10 @@ class MachinePane(Pane):
         if line.current == "screen":
             said = self.query_one(ScreenView).summary()
         elif machine is not None and line.current == "log":
-            said = Content(f"{len(self.query_one('#log', Lines))} lines")
+            said = Content(f"{len(self.query_one(SerialLog))} lines")
         elif machine is not None and line.current == "details":
-            said = Content("c copies a line")
+            said = Content("Enter copies a value")
         line.said = said
-
-    def _follow(self, machine: Machine) -> None:
-        """Have the log followed, if that is not under way already."""
-        under_way = self._follower is not None and self._follower.is_running
-        if not under_way or self._log is None or _other(self._log[0], machine):
-            self._follower = self._read_log(machine)
-
-    @work(exclusive=True, group="log", exit_on_error=False)
-    async def _read_log(self, machine: Machine) -> None:
-        """Show the serial log as it grows, while it is seen and until the machine has ended."""
-        view = self.query_one("#log", Lines)
-        known, log = self._log or (None, None)
-        if log is None or known is None or _other(known, machine):
-            self._log, log = None, Log(machine.directory)
-            view.clear()
-        elif not known.alive:
-            return  # all of it is shown
-        while self._shown and self.view == "log" and self.chosen == machine.name:
-            found = await perform(vm.find, machine.name)
-            if _other(found, machine):
-                return
-            view.extend(await perform(log.read))
-            self._log = (found, log)
-            self._summarise()
-            if not found.alive:
-                self._conclude(found, log.unfinished)
-                return
-            await asyncio.sleep(_FOLLOW)
-
-    def _conclude(self, machine: Machine, unfinished: str) -> None:
-        view = self.query_one("#log", Lines)
-        if unfinished:
-            view.append(unfinished)
-        style = "error" if machine.state == "crashed" else "warning"
-        view.append((f"{look().dash} {machine.name} has {machine.state}: {machine.note}", style))
 
     @work(exclusive=True, group="boot", exit_on_error=False)
     async def _show_boot(self, machine: Machine) -> None:
@@ -333,7 +291,7 @@ class MachinePane(Pane):
     async def action_boot_other(self) -> None:
         from thanos_tui.tui.dialogs import ChooseFile
 
-        known = await perform(_bootable)
+        known = await perform(bootable)
         choices = [(path, f"{Path(path).name}  {Path(path).parent}") for path in known][:8]
         answer: str | None = _OTHER
         if choices:
@@ -505,19 +463,3 @@ def _fill(view: Lines, lines: Sequence[rows.Row]) -> None:
     """Show these lines, if they are not shown already."""
     if [view[number] for number in range(len(view))] != list(lines):
         view.replace(lines)
-
-
-def settings_for(build: Build) -> Settings:
-    """The settings that a build asks for."""
-    settings = Settings(memory_mib=build.memory_mib, cpus=build.cpus, architecture=build.architecture)
-    return settings if build.ssh_port is None else replace(settings, guest_ssh_port=build.ssh_port)
-
-
-def _bootable() -> list[str]:
-    """The files that builds have made and that are still there, the latest first."""
-    return [output for build in builds() for output in build.outputs if Path(output).exists()]
-
-
-def _other(one: Machine, two: Machine) -> bool:
-    """Whether these are not the same start of the same machine."""
-    return (one.directory, one.record.created, one.record.argv) != (two.directory, two.record.created, two.record.argv)
