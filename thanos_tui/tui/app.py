@@ -108,7 +108,7 @@ class ThanosApp(App[int], inherit_bindings=False):
         self.crash: str | None = None
         self.keymap = Keymap()
         self._wrong = user.prepare(self)
-        self._last_filters = themes.filters(look(), self.current_theme.dark)
+        self.no_color = not look().colour
         self.document = document
         self.output = output
         self._focused: dict[str, Widget] = {}
@@ -153,7 +153,7 @@ class ThanosApp(App[int], inherit_bindings=False):
         self._close_messages_no_wait()
 
     def get_line_filters(self) -> Sequence[LineFilter]:
-        return [*super().get_line_filters(), *self._last_filters]
+        return [*super().get_line_filters(), *themes.filters(look(), self.current_theme.dark)]
 
     # Panes
 
@@ -211,6 +211,12 @@ class ThanosApp(App[int], inherit_bindings=False):
     def action_leave(self) -> None:
         """The way out of a terminal, which takes every other key."""
         self.query_one(TabLine).focus()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """While a terminal or a machine's screen takes every key, the footer must not promise the app's own."""
+        if getattr(self.focused, "takes_every_key", False) and action != "leave":
+            return False
+        return super().check_action(action, parameters)
 
     # The document
 
