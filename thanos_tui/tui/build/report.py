@@ -16,6 +16,7 @@ from thanos_tui.tui.look import Look
 from thanos_tui.tui.styled import Line
 
 _NAME = 22  # cells of a component's name at most
+_BAR = 72  # cells of the longest bar: longer ones tell no more
 _SMALL = 0.003  # components that take less of the whole are counted together
 _HASH = 16  # digits of a hash that are shown where there is no room for all
 
@@ -103,7 +104,7 @@ def chart(parts: Sequence[PartSize], before: Sequence[PartSize], width: int, loo
         differences[label] = sum(differences.get(name, 0) for name in rest)
     names = min(_NAME, max((cell_len(name) for name, _ in rows), default=0))
     news = max((len(_delta(change)) for change in differences.values() if change), default=0)
-    bar = max(4, width - names - news - 25)
+    bar = max(4, min(_BAR, width - names - news - 25))
     largest = max((count for _, count in rows), default=1) or 1
     lines: list[Line] = [tuple(title)]
     for name, count in rows:
