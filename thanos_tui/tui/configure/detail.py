@@ -26,7 +26,7 @@ class Detail(LineView, can_focus=True):
     """Paragraphs of styled text, wrapped to the width there is; scrolls when it has the focus."""
 
     DEFAULT_CSS = """
-    Detail { background: $surface; color: $foreground; padding: 0 1; }
+    Detail { background: $surface; color: $foreground; padding: 0 1; scrollbar-gutter: stable; }
     Detail:focus { background-tint: $foreground 4%; }
     Detail .detail--title { text-style: bold; }
     Detail .detail--label { color: $text-muted; }

@@ -12,6 +12,7 @@ from textual.events import Resize
 from textual.geometry import Size
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
+from textual.widget import Widget
 
 from thanos_tui.tui.look import look
 
@@ -153,8 +154,15 @@ class LineView(ScrollView):
     def set_rows(self, count: int) -> None:
         """There are so many rows now."""
         size = Size(self.scrollable_content_region.width, count)
-        if size != self.virtual_size:
+        if size == self.virtual_size:
+            return
+        if self.styles.is_auto_height:
             self.virtual_size = size
+            return
+        # Setting it the usual way lays out the whole screen, at each step of the cursor in the menu: two frames and
+        # three times the work. Here only a scrollbar that comes or goes needs that.
+        self.set_reactive(Widget.virtual_size, size)
+        self._scroll_update(size)
 
     def on_resize(self, _event: Resize) -> None:
         self.forget_strips()
