@@ -67,10 +67,13 @@ def _app(arguments: argparse.Namespace, _reporter: object) -> int:
     try:
         check_terminal()
         document = _document(arguments.profile, arguments.set)
+        import asyncio
+
         from thanos_tui.tui.app import ThanosApp
 
         app = ThanosApp(document, arguments.output)
-        app.run(mouse=not _is_old())
+        # Not App.run, which before Python 3.14 leaves all as it is where a signal comes before the app listens to it.
+        asyncio.run(app.run_async(mouse=not _is_old()))
     finally:
         gc.enable()
         first.restore()

@@ -18,7 +18,7 @@ from thanos_tui.editing.document import Document
 from thanos_tui.tui import ending, themes, user
 from thanos_tui.tui.bars import StatusLine, TabLine
 from thanos_tui.tui.driver import ThanosDriver
-from thanos_tui.tui.keymap import Keymap
+from thanos_tui.tui.keymap import Keymap, shown
 from thanos_tui.tui.keys import key
 from thanos_tui.tui.look import look
 from thanos_tui.tui.pane import Pane
@@ -26,7 +26,7 @@ from thanos_tui.tui.pane import Pane
 if TYPE_CHECKING:
     import asyncio
 
-    from textual.binding import BindingType
+    from textual.binding import Binding, BindingType
     from textual.command import Provider
     from textual.filter import LineFilter
 
@@ -82,6 +82,7 @@ class ThanosApp(App[int], inherit_bindings=False):
     CSS = """
     Screen { layout: vertical; }
     #panes { height: 1fr; }
+    .-ascii FooterKey.-compact .footer-key--key { padding: 0 1 0 0; }
     CommandPalette SearchIcon { display: none; }
     CommandPalette CommandInput { margin-left: 1; }
     """
@@ -109,6 +110,7 @@ class ThanosApp(App[int], inherit_bindings=False):
         self.keymap = Keymap()
         self._wrong = user.prepare(self)
         self.no_color = not look().colour
+        self.set_class(look().ascii, "-ascii")
         self.document = document
         self.output = output
         self._focused: dict[str, Widget] = {}
@@ -142,6 +144,10 @@ class ThanosApp(App[int], inherit_bindings=False):
         from thanos_tui.tui import profiles
 
         profiles.stop(self)
+
+    def get_key_display(self, binding: Binding) -> str:
+        # Textual's own names for keys are symbols: arrows, a bent one for Enter.
+        return shown(binding.key) if look().ascii else super().get_key_display(binding)
 
     def _handle_exception(self, error: Exception) -> None:
         # Textual would print a traceback with the values of all variables: long, and secrets among them.

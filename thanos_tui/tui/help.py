@@ -16,8 +16,9 @@ from textual.widgets import Static
 from thanos_tui.tui.dialog import Dialog
 from thanos_tui.tui.keymap import Declared, declarations, shown
 from thanos_tui.tui.keys import key
-from thanos_tui.tui.lines import Line, Lines
+from thanos_tui.tui.lines import Lines
 from thanos_tui.tui.look import look
+from thanos_tui.tui.styled import Line
 
 if TYPE_CHECKING:
     from textual.binding import BindingType
@@ -67,7 +68,7 @@ class Help(Dialog[None]):
 def page(pane: Pane, app: ThanosApp, given: Mapping[str, tuple[str, ...]], width: int) -> Iterator[Line]:
     """The lines of the help of a pane: its words, its widgets' keys, and those that work everywhere."""
     for paragraph in textwrap.dedent(pane.HELP).strip().split("\n\n"):
-        yield from textwrap.wrap(paragraph, width)
+        yield from ((line, "") for line in textwrap.wrap(paragraph, width))
         yield ""
     own: list[Declared] = []
     nodes = [pane, *(node for node in pane.walk_children() if isinstance(node, Widget))]

@@ -77,12 +77,13 @@ def declared() -> tuple[Declared, ...]:
             if (error.name or "").startswith("thanos_tui"):
                 raise
     found: dict[str, Declared] = {}
-    for holder in _subclasses(DOMNode):
-        if holder.__module__.startswith("thanos_tui.tui."):
-            for each in declarations(holder):
-                found.setdefault(each.name, each)
+    ours = {holder for holder in _subclasses(DOMNode) if holder.__module__.startswith("thanos_tui.tui.")}
+    # Bases first, whose actions a subclass may declare anew; then by name, whatever was imported first.
+    for holder in sorted(ours, key=lambda each: (len(each.__mro__), each.__module__, each.__qualname__)):
+        for each in declarations(holder):
+            found.setdefault(each.name, each)
     order = {part: index for index, part in enumerate(_ORDER)}
-    return tuple(sorted(found.values(), key=lambda each: order.get(each.part, len(order))))
+    return tuple(sorted(found.values(), key=lambda each: (order.get(each.part, len(order)), each.part)))
 
 
 def declarations(holder: type[DOMNode]) -> Iterator[Declared]:

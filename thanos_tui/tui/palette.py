@@ -7,11 +7,11 @@ never shown: choosing one shows its pane first.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 from textual.content import Content
@@ -35,7 +35,7 @@ class Command:
 
     title: str
     help: str
-    run: Callable[[], Awaitable[object] | None]
+    run: Callable[[], Any]
     key: str = ""
 
     def display(self, title: Content | None = None) -> Content:

@@ -71,7 +71,8 @@ class AsciiFilter(LineFilter):
 def _without_colour(style: Style, dark: bool) -> Style:
     ground = _brightness(style, background=True, fallback=0.0 if dark else 1.0)
     text = _brightness(style, background=False, fallback=1.0 if dark else 0.0)
-    stands_out = ground > 0.25 if dark else ground < 0.75
+    # Between the brightest bar and the faintest cursor of ThanOS's themes.
+    stands_out = ground > 0.165 if dark else ground < 0.82
     # A scrollbar's handle is drawn as reversed already; so is what Textual itself marks where there are no colours.
     reverse = bool(style.reverse) or stands_out
     return Style(

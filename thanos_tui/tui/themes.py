@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING
 
 from textual.theme import BUILTIN_THEMES, Theme
@@ -71,8 +72,12 @@ def initial(chosen: str, look: Look) -> str:
     return chosen if chosen in known() else DARK.name
 
 
+@cache
 def filters(look: Look, dark: bool) -> Sequence[LineFilter]:
-    """What every line is put through last on this terminal."""
+    """What every line is put through last on this terminal, in a dark theme or a light one.
+
+    The same objects each time: what they made of a line is kept by them.
+    """
     from thanos_tui.tui.plain import AsciiFilter, MonochromeFilter
 
     found: list[LineFilter] = []
