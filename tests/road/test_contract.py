@@ -7,6 +7,7 @@ upstream's documentation of its YAML and the source of its ``service`` program.
 from __future__ import annotations
 
 import re
+import signal
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -182,6 +183,7 @@ QUESTIONS: Mapping[str, str] = {
     "names": "hostname; cat /etc/hostname; readlink /etc/resolv.conf; cat /etc/resolv.conf",
     "metadata": "cat /etc/linuxkit.yml",
     "getty": "cat /var/log/getty.log",
+    "ignored by getty": "for pid in $(pidof getty.sh); do grep SigIgn /proc/$pid/status; done",
     # From here on, the machine changes.
     "stop ruled": "service stop ruled && ctr -n services.linuxkit task ls",
     "start ruled": "service start ruled && ctr -n services.linuxkit task ls",
@@ -408,6 +410,10 @@ def test_the_image_describes_itself(seen: Boot) -> None:
 
 def test_every_console_has_a_login(seen: Boot) -> None:
     assert {"getty: tty1 (closed)", "getty: ttyS0 (closed)"} <= set(seen.of("getty"))
+    # What a shell ignores, everything that it starts ignores: Ctrl-C has to work in a login.
+    ignored = [int(line.split()[1], 16) for line in seen.of("ignored by getty")]
+    assert len(ignored) >= 2
+    assert not any(signals & 1 << signal.SIGINT - 1 for signals in ignored)
 
 
 def test_the_way_down(seen: Boot) -> None:

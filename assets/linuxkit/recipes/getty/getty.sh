@@ -33,7 +33,18 @@ serve() {
     done
 }
 
-started=
+# serve_all TERMINAL SPEED KIND [TERMINAL SPEED KIND]...: never ends
+# As a pipeline, whose parts say nothing to each other: a shell starts background jobs deaf to Ctrl-C, and so would be
+# everything that a login starts.
+serve_all() {
+    [ $# -gt 3 ] || serve "$@"
+    serve "$1" "$2" "$3" | {
+        shift 3
+        serve_all "$@"
+    }
+}
+
+consoles=
 for word in $(cat /proc/cmdline); do
     case $word in
     console=*) ;;
@@ -43,7 +54,7 @@ for word in $(cat /proc/cmdline); do
     terminal=${word%%,*}
     # tty0 is whatever the screen shows at the moment; the login belongs on the first.
     [ "$terminal" != tty0 ] || terminal=tty1
-    case " $started " in *" $terminal "*) continue ;; esac
+    case "$consoles " in *" $terminal "*) continue ;; esac
     if [ ! -c "/dev/$terminal" ]; then
         echo "getty: the command line has console=$terminal, but there is no such device"
         continue
@@ -56,13 +67,12 @@ for word in $(cat /proc/cmdline); do
         ;;
     esac
     echo "getty: $terminal ($way)"
-    started="$started $terminal"
-    # A session of its own, so that the terminal becomes the controlling one.
-    serve "$terminal" "$speed" "$kind" &
+    consoles="$consoles $terminal $speed $kind"
 done
 
-if [ -z "$started" ]; then
+if [ -z "$consoles" ]; then
     echo "getty: the kernel's command line names no console" >&2
     exit 1
 fi
-wait
+# shellcheck disable=SC2086 # three words for each console
+serve_all $consoles
