@@ -59,8 +59,9 @@ def draw() -> None:
     for number in _SIGNALS:
         if signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, _end)
-    _write(frame(width, height, *_remembered(os.environ).all))
-    _drawn = True
+    drawn = frame(width, height, *_remembered(os.environ).all)
+    _drawn = True  # before the first byte: a signal may come between
+    _write(drawn)
 
 
 def frame(width: int, height: int, ground: str, bar: str, tab: str, text: str) -> str:
