@@ -129,7 +129,7 @@ def test_copies_the_command_that_builds_this(app: ThanosApp, drive: Drive) -> No
     async def script(pilot: Pilot[Any]) -> None:
         app.copy = lambda text, what: copied.append((text, what))  # type: ignore[method-assign]
         app.document.set("hostname", "box")
-        await pilot.press("C")
+        await pilot.press("X")
         await pilot.pause()
         assert copied == [("thanos-tui --replay thanos.thanos --set hostname=box", "the command")]
 

@@ -98,7 +98,7 @@ class ThanosApp(App[int], inherit_bindings=False):
         key("app.undo", "u", "undo", "Undo", "Take the last change back."),
         key("app.redo", "ctrl+r", "redo", "Redo", "Make the change again that was undone last."),
         key("app.build", "ctrl+b", "build", "Build", "Build what is configured now."),
-        key("app.copy-command", "C", "copy_command", "Copy as command", "Copy the command that builds exactly this."),
+        key("app.copy-command", "X", "copy_command", "Copy as command", "Copy the command that builds exactly this."),
         key("app.palette", "ctrl+p", "command_palette", "Palette", "Find any action, option, profile or theme."),
         key("app.leave", "ctrl+right_square_bracket", "leave", "Leave", "Leave a terminal or a dialog for the tabs."),
         key("app.quit", "q,ctrl+q,ctrl+c", "leave_app", "Quit", "Leave the app.", show=True),

@@ -20,6 +20,11 @@ class Pane(Vertical):
     HELP: ClassVar[str] = ""
 
     @property
+    def under_way(self) -> str:
+        """What leaving the app would cut short, as ``the build``; "" for nothing."""
+        return ""
+
+    @property
     def thanos(self) -> ThanosApp:
         """The app, by its own type."""
         return cast("ThanosApp", self.app)

@@ -258,6 +258,11 @@ def _unsaved(document: Document) -> Iterable[tuple[str, Value, Value]]:
 
 async def leave(app: ThanosApp) -> None:
     """Leave the app, once nothing can be lost by it."""
+    for pane in app.mounted():
+        if pane.under_way:
+            choices = [("leave", f"Stop {pane.under_way} and leave"), ("back", "Go back")]
+            if await app.ask(f"Leave while {pane.under_way} is under way?", choices) != "leave":
+                return
     if not await settle(app):
         return
     _session(app).keeper.discard()

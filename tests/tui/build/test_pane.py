@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from made import Made
 from textual.pilot import Pilot
+from textual.widgets import Static
 
 from thanos_tui import builds
 from thanos_tui.editing.document import Document
@@ -18,6 +19,7 @@ from thanos_tui.events import Reporter
 from thanos_tui.files import state_dir
 from thanos_tui.tui.app import ThanosApp
 from thanos_tui.tui.build.pane import BuildPane
+from thanos_tui.tui.dialogs import Choices
 from thanos_tui.tui.lines import Lines
 from thanos_tui.tui.styled import plain
 
@@ -383,6 +385,35 @@ def test_leaving_the_app_stops_the_build(drive: Drive, app: App, made: Made) -> 
 
     drive(app, play)
     assert stopped.wait(20)
+
+
+def test_quitting_asks_while_it_builds(drive: Drive, app: App, made: Made) -> None:
+    go_on = threading.Event()
+
+    def script(reporter: Reporter) -> None:
+        made.waits.set()
+        while not go_on.wait(0.01):
+            reporter.check()
+
+    made.script = script
+
+    async def play(pilot: Pilot[Any]) -> None:
+        await opened(pilot)
+        await pilot.press("b")
+        await until(pilot, made.waits.is_set)
+        await pilot.press("q")
+        await until(pilot, lambda: isinstance(pilot.app.screen, Choices))
+        assert "Leave while the build is under way?" in str(pilot.app.screen.query_one("#question", Static).content)
+        await pilot.press("escape")
+        await until(pilot, lambda: not isinstance(pilot.app.screen, Choices))
+        assert pilot.app.query_one(BuildPane).building
+        await pilot.press("q")
+        await until(pilot, lambda: isinstance(pilot.app.screen, Choices))
+        await pilot.press("enter")
+        await until(pilot, lambda: pilot.app._exit)
+
+    drive(app, play)
+    go_on.set()
 
 
 def test_the_log_takes_all_that_comes_while_keys_still_work(drive: Drive, app: App, made: Made) -> None:

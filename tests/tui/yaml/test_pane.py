@@ -178,7 +178,7 @@ def test_search_and_copying(app: ThanosApp, drive: Drive, copied: list[tuple[str
         await pilot.press("C")
         assert copied.pop()[0] == diff.shown(app.document.config())
         app.document.set("ntp", False)
-        await pilot.press("x")
+        await pilot.press("X")
         assert copied.pop()[0] == f"thanos-tui --replay {app.document.path} --set ntp=false"
 
     drive(app, script)

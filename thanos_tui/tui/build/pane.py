@@ -164,6 +164,10 @@ class BuildPane(Pane):
         return self._run is not None and self._run.state.outcome == "running"
 
     @property
+    def under_way(self) -> str:
+        return "the build" if self.building else ""
+
+    @property
     def last(self) -> Build | None:
         """The build whose outcome is shown."""
         return self._report.build if self._report else None

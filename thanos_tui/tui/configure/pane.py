@@ -70,6 +70,7 @@ class ConfigurePane(Pane):
         key("configure.unset", "backspace,x", "unset", "Unset", "Give the option its default."),
         key("configure.reset", "r", "reset", "Reset", "Take the option, or the whole menu, back to what is saved."),
         key("configure.reset-all", "R", "reset_all", "Reset all", "Take everything back to what is saved."),
+        key("configure.yaml", "Y", "show_yaml", "In the YAML", "Show what the option says in the YAML."),
         key("configure.info", "i", "info", "Details", "Show all about the option on the whole screen."),
     ]
 
@@ -429,6 +430,11 @@ class ConfigurePane(Pane):
             self._revert(unsaved)
         elif answer == "default":
             self._unset(said)
+
+    async def action_show_yaml(self) -> None:
+        row = self.menu.row
+        if row is not None and row.kind != "menu":
+            await self.thanos.show_in_yaml(row.name)
 
     @work(group="configure-dialog")
     async def action_info(self) -> None:

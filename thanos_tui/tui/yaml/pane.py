@@ -59,7 +59,6 @@ class YamlPane(Pane):
         key("yaml.next", "right_square_bracket", "hunk(1)", "Next difference", "Go to the next difference."),
         key("yaml.previous", "left_square_bracket", "hunk(-1)", "Previous difference", "Go to the difference before."),
         key("yaml.whole", "escape", "whole", "Whole YAML", "Show the whole YAML again."),
-        key("yaml.copy-command", "x", "app.copy_command", "Copy as command", "Copy the command that builds this."),
         key("yaml.write", "e", "write", "Write to a file", "Write the YAML for linuxkit to build, with its secrets."),
     ]
 
