@@ -22,6 +22,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty home directory with an SSH key, and a working directory beside it."""
     for variable in ("XDG_CACHE_HOME", "XDG_STATE_HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME", "NO_COLOR"):
         monkeypatch.delenv(variable, raising=False)
+    for variable in ("KITTY_WINDOW_ID", "TERM_PROGRAM", "TMUX"):  # what pictures are drawn by
+        monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("TERM", "xterm-256color")
     monkeypatch.setenv("COLORTERM", "truecolor")
     # Whatever terminal and locale the tests run on, and whatever look a test before took.

@@ -18,13 +18,19 @@ from thanos_tui.files import config_dir, replacing
 @dataclass(frozen=True)
 class Settings:
     """theme: its name; empty for the one that fits the terminal. ascii: whether to draw with ASCII only; None leaves it
-    to the terminal."""
+    to the terminal. graphics: how pictures are shown, one of GRAPHICS."""
 
     theme: str = ""
     ascii: bool | None = None
+    graphics: str = "auto"
 
 
-_KINDS: dict[str, tuple[type, str]] = {"theme": (str, "the name of a theme"), "ascii": (bool, "true or false")}
+GRAPHICS = ("auto", "kitty", "none")
+_KINDS: dict[str, tuple[type, str]] = {
+    "theme": (str, "the name of a theme"),
+    "ascii": (bool, "true or false"),
+    "graphics": (str, "auto, kitty or none"),
+}
 
 
 def path() -> Path:
@@ -53,11 +59,11 @@ def load() -> tuple[Settings, Sequence[ThanosError]]:
     for name, value in document.value.items():
         if name not in _KINDS:
             close = nearest(name, _KINDS)
-            hint = f"did you mean {close}?" if close else f"there are {' and '.join(_KINDS)}"
+            hint = f"did you mean {close}?" if close else f"there are {', '.join(_KINDS)}"
             problems.append(
                 InputError(f"there is no setting {name!r}", hint=hint, where=document.where([name], key=True))
             )
-        elif not isinstance(value, _KINDS[name][0]):
+        elif not isinstance(value, _KINDS[name][0]) or (name == "graphics" and value not in GRAPHICS):
             problems.append(InputError(f"{name} takes {_KINDS[name][1]}", where=document.where([name])))
         else:
             found[name] = value
@@ -87,7 +93,7 @@ def change(**changes: Any) -> None:
             "the settings were not saved: their file has a mistake", hint=str(problems[0]), where=str(path())
         )
     settings = replace(settings, **changes)
-    values = {name: value for name in _KINDS if (value := getattr(settings, name)) not in ("", None)}
+    values = {name: value for name in _KINDS if (value := getattr(settings, name)) != getattr(Settings(), name)}
     with replacing(path()) as stream:
         stream.write(b"# The app writes this file when a theme is chosen; docs/app.md says what may stand in it.\n")
         stream.write(yaml12.write(values).encode())

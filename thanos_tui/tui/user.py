@@ -7,7 +7,7 @@ import os
 from typing import TYPE_CHECKING
 
 from thanos_tui.errors import ThanosError
-from thanos_tui.tui import first, keymap, look, settings, themes
+from thanos_tui.tui import first, graphics, keymap, look, settings, themes
 from thanos_tui.tui.work import perform
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ def prepare(app: ThanosApp) -> Sequence[ThanosError]:
     chosen, problems = settings.load()
     themes.register(app)
     here = look.look() if chosen.ascii is None else look.settle(chosen.ascii)
+    graphics.settle(chosen.graphics)
     wrong = settings.check_theme(chosen, themes.known())
     app.theme = themes.initial(chosen.theme, here)
     app.keymap = keymap.load()

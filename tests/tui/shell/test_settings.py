@@ -24,7 +24,10 @@ def test_settings_are_kept() -> None:
     assert settings.load() == (Settings(), ())
     settings.change(theme="nord")
     settings.change(ascii=True)
-    assert settings.load() == (Settings("nord", True), [])
+    settings.change(graphics="none")
+    assert settings.load() == (Settings("nord", True, "none"), [])
+    settings.change(graphics="auto")
+    assert "graphics" not in settings.path().read_text()
 
 
 @pytest.mark.parametrize(
@@ -33,6 +36,7 @@ def test_settings_are_kept() -> None:
         ("them: nord\nascii: true\n", "settings.yaml:1:1: there is no setting 'them'\n  did you mean theme?", True),
         ("theme: 5\nascii: true\n", "settings.yaml:1:8: theme takes the name of a theme", True),
         ("ascii: maybe\n", "settings.yaml:1:8: ascii takes true or false", None),
+        ("graphics: sixel\nascii: true\n", "settings.yaml:1:11: graphics takes auto, kitty or none", True),
         ("[]\n", "settings are written NAME: VALUE", None),
         ("theme: 'nord\n", "settings.yaml:", None),
         ("\udcff", "settings.yaml", None),

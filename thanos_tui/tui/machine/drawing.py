@@ -1,4 +1,5 @@
-"""A machine's screen as rows of a terminal: as text where it is text, else two pixels to a cell, else by brightness.
+"""A machine's screen as rows of a terminal: as text where it is text, else in the terminal's graphics, else two pixels
+to a cell, else by brightness.
 
 Runs in a thread: a picture of 1024 by 768 takes some 20 ms for a terminal of 120 by 40.
 """
@@ -16,7 +17,9 @@ from rich.segment import Segment
 from rich.style import Style
 from textual.strip import Strip
 
+from thanos_tui.tui.graphics import Graphics
 from thanos_tui.tui.look import Look
+from thanos_tui.tui.machine.kitty import MARKS, Canvas
 from thanos_tui.vm.input import Point
 from thanos_tui.vm.screen import Picture
 from thanos_tui.vm.textscreen import Cell, TextScreen
@@ -44,14 +47,16 @@ class View:
 class Frame:
     """A drawn screen. strips: its rows. left, top: where it begins in the room there was.
 
-    part: what of the machine's screen it shows: left, top, width, height, as fractions.
+    part: what of the machine's screen it shows: left, top, width, height, as fractions. ahead: what the terminal needs
+    to be sent before it can show the strips.
     """
 
-    strips: tuple[Strip, ...]
+    strips: Sequence[Strip]
     left: int
     top: int
     part: tuple[float, float, float, float]
     is_text: bool
+    ahead: str = ""
 
     @property
     def width(self) -> int:
@@ -91,14 +96,9 @@ def _text_row(cells: Sequence[Cell], look: Look) -> Iterator[Segment]:
 
 
 def draw_picture(picture: Picture, columns: int, rows: int, view: View, look: Look) -> Frame:
-    """A picture, as large as fits without distorting it; a cell is taken to be twice as high as wide."""
-    scale = min(columns / picture.width, 2 * rows / picture.height)
-    wide = max(1, min(columns, round(picture.width * scale)))
-    high = max(1, min(rows, round(picture.height * scale / 2)))
-    size = 1 / view.zoom
-    left = min(max(0.0, (0.5 if view.x is None else view.x) - size / 2), 1 - size)
-    top = min(max(0.0, (0.5 if view.y is None else view.y) - size / 2), 1 - size)
-    part = (left, top, size, size)
+    """A picture in cells, as large as fits without distorting it; a cell is taken to be twice as high as wide."""
+    wide, high = _fitting(picture, columns, rows, 2.0)
+    part = _part(view)
     blocks = look.colour and not look.ascii
     halves = _scaled(picture, part, wide, 2 * high if blocks else high)
     strips = []
@@ -111,6 +111,46 @@ def draw_picture(picture: Picture, columns: int, rows: int, view: View, look: Lo
         else:
             strips.append(Strip([Segment("".join(map(_shade, halves[number])), _PLAIN)], wide))
     return Frame(tuple(strips), (columns - wide) // 2, (rows - high) // 2, part, is_text=False)
+
+
+def draw_graphics(
+    picture: Picture, columns: int, rows: int, view: View, canvas: Canvas, graphics: Graphics, shape: float
+) -> Frame:
+    """A picture in the terminal's graphics, as large as fits. shape: how many times as high as wide a cell is."""
+    wide, high = _fitting(picture, min(columns, len(MARKS)), min(rows, len(MARKS)), shape)
+    seen, part = _cut(picture, _part(view))
+    ahead, strips = canvas.draw(seen, wide, high, graphics)
+    return Frame(strips, (columns - wide) // 2, (rows - high) // 2, part, is_text=False, ahead=ahead)
+
+
+def _fitting(picture: Picture, columns: int, rows: int, shape: float) -> tuple[int, int]:
+    """How many columns and rows a picture takes of those that there are."""
+    scale = min(columns / picture.width, shape * rows / picture.height)
+    wide = max(1, min(columns, round(picture.width * scale)))
+    return wide, max(1, min(rows, round(picture.height * scale / shape)))
+
+
+def _part(view: View) -> tuple[float, float, float, float]:
+    """What is looked at of a picture: left, top, width, height, as fractions."""
+    size = 1 / view.zoom
+    left = min(max(0.0, (0.5 if view.x is None else view.x) - size / 2), 1 - size)
+    top = min(max(0.0, (0.5 if view.y is None else view.y) - size / 2), 1 - size)
+    return left, top, size, size
+
+
+def _cut(
+    picture: Picture, part: tuple[float, float, float, float]
+) -> tuple[Picture, tuple[float, float, float, float]]:
+    """A part of a picture as a picture of its own, and which part it is exactly: pixels are whole."""
+    if part[2] == 1:
+        return picture, part
+    left, top = int(part[0] * picture.width), int(part[1] * picture.height)
+    width, height = max(1, int(part[2] * picture.width)), max(1, int(part[3] * picture.height))
+    pixels, stride = memoryview(picture.rgb), picture.width * 3
+    starts = range(top * stride + left * 3, (top + height) * stride, stride)
+    seen = Picture(width, height, b"".join(pixels[start : start + width * 3] for start in starts))
+    exact = (left / picture.width, top / picture.height, width / picture.width, height / picture.height)
+    return seen, exact
 
 
 def _half_blocks(upper: Sequence[RGB], lower: Sequence[RGB], look: Look) -> Iterator[Segment]:

@@ -24,9 +24,11 @@ from textual.widget import Widget
 
 from thanos_tui import vm
 from thanos_tui.errors import InputError, ThanosError
+from thanos_tui.tui.graphics import Graphics, cell_shape, graphics, is_behind, send
 from thanos_tui.tui.keys import key
 from thanos_tui.tui.look import Look, look
-from thanos_tui.tui.machine.drawing import Frame, View, draw_picture, draw_text
+from thanos_tui.tui.machine.drawing import Frame, View, draw_graphics, draw_picture, draw_text
+from thanos_tui.tui.machine.kitty import Canvas
 from thanos_tui.tui.machine.typing import chord
 from thanos_tui.tui.work import perform
 from thanos_tui.vm import input as keyboard
@@ -62,16 +64,25 @@ class Eye:
         self.machine = machine
         self.picture: Picture | None = None
         self.screen: TextScreen | None = None
+        self.canvas = Canvas()
         self._reader: Reader | None = None
         self._drawn: tuple[object, ...] = ()
 
-    def look(self, columns: int, rows: int, view: View, read: bool, symbols: Look) -> Frame | None:
+    def forget(self) -> None:
+        """Draw anew what the terminal has lost."""
+        self.canvas = Canvas()
+        self._drawn = ()
+
+    def look(
+        self, columns: int, rows: int, view: View, read: bool, symbols: Look, graphics: Graphics = "none"
+    ) -> Frame | None:
         """The screen drawn for so much room; None if it would look as the last time. Raises MachineError.
 
-        read: show as text what is text.
+        read: show as text what is text. graphics: how to show the rest.
         """
         picture = vm.picture(self.machine)
-        wanted = (columns, rows, view, read, symbols)
+        shape = cell_shape()
+        wanted = (columns, rows, view, read, symbols, graphics, shape)
         if picture == self.picture and wanted == self._drawn:
             return None
         if picture != self.picture or (read and self.screen is None):
@@ -81,6 +92,8 @@ class Eye:
         self.picture, self._drawn = picture, wanted
         if read and self.screen is not None:
             return draw_text(self.screen, columns, rows, view, symbols)
+        if graphics != "none":
+            return draw_graphics(picture, columns, rows, view, self.canvas, graphics, shape)
         return draw_picture(picture, columns, rows, view, symbols)
 
 
@@ -126,6 +139,7 @@ class ScreenView(Widget, can_focus=True):
         self._eye: Eye | None = None
         self._view = View()
         self._problem = ""
+        self._has_sent = False  # whether the terminal has pictures of ours
         self._changed = 0.0  # when the picture last did (time.monotonic)
         self._typed = 0.0
         self._held: Button | None = None  # the button that the machine knows to be down
@@ -148,6 +162,7 @@ class ScreenView(Widget, can_focus=True):
         if machine is None or not machine.alive:
             self.workers.cancel_node(self)
             self.grabbed = False
+            self._wipe()
             self._eye = None
             if machine is not None:
                 self.frame = None
@@ -155,6 +170,7 @@ class ScreenView(Widget, can_focus=True):
             return
         if self._eye and self._eye.machine.directory == machine.directory and self._eye.machine.pid == machine.pid:
             return
+        self._wipe()
         self.frame, self._view = None, View()
         self._eye = Eye(machine)
         self._say("looking at its screen")
@@ -188,12 +204,36 @@ class ScreenView(Widget, can_focus=True):
         columns, rows = self.size
         if columns < 1 or rows < 1:
             return
-        frame = await perform(eye.look, columns, rows, self._view, self.reading, look())
+        # Under a dialog cells are dimmed, and those of a picture would name another one.
+        kind = graphics() if self.screen.is_active else "none"
+        if kind != "none" and is_behind(self.app):
+            return  # a picture is large, and the terminal at the end of a slow line
+        frame = await perform(eye.look, columns, rows, self._view, self.reading, look(), kind)
         if frame is not None and eye is self._eye:
+            if frame.ahead:
+                send(self.app, frame.ahead, eye.canvas.farewell(kind))
+                self._has_sent = True
             self.frame = frame
             self._changed = time.monotonic()
             self._problem = ""
             self.refresh()
+
+    def on_mount(self) -> None:
+        self.watch(self.screen, "stack_updates", self._wake.set, init=False)  # a dialog came or went
+        self.app.app_resume_signal.subscribe(self, self._resumed)
+
+    def _resumed(self, _: object) -> None:
+        if self._eye is not None:
+            self._eye.forget()
+            self._wake.set()
+
+    def _wipe(self) -> None:
+        """Let the terminal forget the pictures that it was sent."""
+        if self._eye is not None and self._has_sent:
+            self._has_sent = False
+            self.frame = None
+            self.refresh()
+            send(self.app, self._eye.canvas.farewell(graphics()), "")
 
     def render_line(self, y: int) -> Strip:
         width = self.size.width
