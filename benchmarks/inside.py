@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import platform
+import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -112,32 +113,40 @@ async def memory() -> dict[str, float]:
         return {"before": before, "after": resident(), "lines": HOUR}
 
 
-async def console(backend: str, place: str) -> dict[str, object]:
-    """What an emulator takes in, in MB a second, and how many rows of captured streams it shows as tmux does.
+async def console(backend: str) -> dict[str, object]:
+    """What an emulator takes in of a coloured listing, in MB a second, and how many of the rows and cells that tmux
+    shows at the end of recorded streams it shows, too."""
+    sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "support"))
+    import fidelity
 
-    place: a directory with ``listing``, and ``streams.json``: name, bytes, moments, and tmux's rows at each.
-    """
     from thanos_tui.tui.terminal import emulator
 
-    listing = Path(place, "listing").read_bytes()
+    data = listing(5_000_000)
     screen = emulator.make(*SIZE, backend=backend)
     began = time.perf_counter()
-    for start in range(0, len(listing), SLICE):
-        screen.feed(listing[start : start + SLICE])
-    speed = len(listing) / (time.perf_counter() - began) / 1e6
-    same: dict[str, tuple[int, int]] = {}
-    for stream in json.loads(Path(place, "streams.json").read_text()):
-        data = bytes.fromhex(stream["data"])
-        rows = alike = 0
-        for moment, expected in zip(stream["moments"], stream["screens"], strict=True):
-            screen = emulator.make(stream["columns"], stream["rows"], backend=backend)
-            for start in range(0, moment, SLICE):
-                screen.feed(data[start : min(moment, start + SLICE)])
-            shown = [emulator.text_of(screen.row(number)) for number in range(screen.rows)]
-            rows += len(expected)
-            alike += sum(ours == theirs for ours, theirs in zip(shown, expected, strict=True))
-        same[stream["name"]] = (alike, rows)
-    return {"MB per second": speed, "rows": same, "python": platform.python_version()}
+    for start in range(0, len(data), SLICE):
+        screen.feed(data[start : start + SLICE])
+    speed = len(data) / (time.perf_counter() - began) / 1e6
+    scores = [fidelity.compare(name, backend) for name in fidelity.names()]
+    cells = len(scores) * fidelity.COLUMNS * fidelity.ROWS
+    return {
+        "MB per second": speed,
+        "rows": 100 * sum(score.rows for score in scores) / (len(scores) * fidelity.ROWS),
+        "cells": 100 * sum(score.drawn for score in scores) / cells,
+        "streams": fidelity.names(),
+        "python": platform.python_version(),
+    }
+
+
+def listing(size: int) -> bytes:
+    """A coloured listing of /usr as a terminal gets it, of so many bytes."""
+    argv = ["ls", "-lR", "--color=always", "/usr"]
+    process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env={"TERM": "xterm"})
+    assert process.stdout is not None
+    data = process.stdout.read(size)
+    process.kill()
+    process.communicate()
+    return (data * (size // max(1, len(data)) + 1))[:size].replace(b"\n", b"\r\n")
 
 
 async def backends() -> dict[str, object]:

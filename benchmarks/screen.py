@@ -13,7 +13,6 @@ import sys
 import termios
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 
 _ESCAPES = re.compile(
     rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[P_^][^\x1b]*\x1b\\|[()][0-9A-Za-z]|.)"
@@ -98,10 +97,6 @@ class Screen:
             self._answered = question.end()
         self._answered = max(self._answered, len(self._said) - _LONGEST)
 
-    def said(self) -> bytes:
-        """What was said since the last key, as it came."""
-        return bytes(self._said)
-
     def text(self) -> str:
         """What was said since the last key, in the order it was drawn, without the control sequences."""
         return _ESCAPES.sub(b" ", bytes(self._said)).decode(errors="replace")
@@ -123,20 +118,10 @@ class Screen:
             last = now
         return last
 
-    def response(self, keys: bytes, quiet: float, patience: float = 5) -> float | None:
-        """Seconds from a key to the last byte of what it drew; None where nothing came within ``patience``."""
+    def response(self, keys: bytes, quiet: float, patience: float = 5) -> tuple[float, float] | None:
+        """Seconds from a key to the first and to the last byte of what it drew; None where nothing came in time."""
         pressed = self.press(keys)
         first = self.read(patience)
         if first is None:
             return None
-        last = self.settle(quiet)
-        return (last or first) - pressed
-
-
-def peak_memory(pid: int) -> float:
-    """The most resident memory that a process has had, in MiB."""
-    with suppress(OSError), open(f"/proc/{pid}/status") as status:  # noqa: PTH123
-        for line in status:
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) / 1024
-    return 0.0
+        return first - pressed, (self.settle(quiet) or first) - pressed

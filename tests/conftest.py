@@ -6,7 +6,8 @@ import gzip
 import hashlib
 import io
 import os
-from collections.abc import Callable, Iterable
+import subprocess
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -74,3 +75,43 @@ def add_image(store: Store) -> Callable[..., Image]:
         return store.add_image(reference, arch, config, blobs)
 
     return add
+
+
+@pytest.fixture
+def mount(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
+    """Mounts a file system of so many MiB and returns where; for root only."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can mount a small file system")
+    mounted: list[Path] = []
+
+    def make(size_mib: int) -> Path:
+        place = tmp_path / f"mount{len(mounted)}"
+        place.mkdir()
+        done = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size_mib}m", "tmpfs", place], capture_output=True)
+        if done.returncode != 0:
+            pytest.skip("this root may not mount")
+        mounted.append(place)
+        return place
+
+    yield make
+    for place in mounted:
+        subprocess.run(["umount", "--lazy", place], check=True)
+
+
+@pytest.fixture
+def read_only(tmp_path: Path) -> Iterator[Callable[[Path], None]]:
+    """Makes a directory such that nobody can write there, root included."""
+    mounted: list[Path] = []
+
+    def close(directory: Path) -> None:
+        if os.geteuid() != 0:
+            directory.chmod(0o555)
+            return
+        done = subprocess.run(["mount", "--bind", "-o", "ro", directory, directory], capture_output=True)
+        if done.returncode != 0:
+            pytest.skip("this root may not mount, and permissions do not keep it from writing")
+        mounted.append(directory)
+
+    yield close
+    for place in mounted:
+        subprocess.run(["umount", "--lazy", place], check=True)

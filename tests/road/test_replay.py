@@ -11,7 +11,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -511,27 +511,6 @@ def test_an_ascii_terminal_will_do(someone: Callable[..., Someone]) -> None:
 # Without room, without permission
 
 
-@pytest.fixture
-def mount(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
-    """Mounts a file system of so many MiB and returns where; for root only."""
-    if os.geteuid() != 0:
-        pytest.skip("only root can mount a small file system")
-    mounted: list[Path] = []
-
-    def make(size_mib: int) -> Path:
-        place = tmp_path / f"mount{len(mounted)}"
-        place.mkdir()
-        done = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size_mib}m", "tmpfs", place], capture_output=True)
-        if done.returncode != 0:
-            pytest.skip("this root may not mount")
-        mounted.append(place)
-        return place
-
-    yield make
-    for place in mounted:
-        subprocess.run(["umount", "--lazy", place], check=True)
-
-
 @pytest.mark.parametrize("form", ALL)
 def test_no_space_for_outputs(someone: Callable[..., Someone], mount: Callable[[int], Path], form: str) -> None:
     user = someone()
@@ -573,25 +552,6 @@ def test_files_that_may_not_be_that_large(someone: Callable[..., Someone], form:
     assert done.returncode == 3, done.stderr
     assert_told(done.stderr)
     assert files(user.out) == []
-
-
-@pytest.fixture
-def read_only(tmp_path: Path) -> Iterator[Callable[[Path], None]]:
-    """Makes a directory such that nobody can write there, root included."""
-    mounted: list[Path] = []
-
-    def close(directory: Path) -> None:
-        if os.geteuid() != 0:
-            directory.chmod(0o555)
-            return
-        done = subprocess.run(["mount", "--bind", "-o", "ro", directory, directory], capture_output=True)
-        if done.returncode != 0:
-            pytest.skip("this root may not mount, and permissions do not keep it from writing")
-        mounted.append(directory)
-
-    yield close
-    for place in mounted:
-        subprocess.run(["umount", "--lazy", place], check=True)
 
 
 def test_a_read_only_output_directory(someone: Callable[..., Someone], read_only: Callable[[Path], None]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -51,8 +52,13 @@ class Terminal:
         return self._tmux("display-message", "-p", f"#{{{variable}}}").strip()
 
     def press(self, *keys: str) -> None:
-        """Press keys by tmux's names for them: ``Down``, ``Enter``, ``C-b``, ``q``."""
-        self._tmux("send-keys", *keys)
+        """Press keys by tmux's names for them: ``Down``, ``Enter``, ``C-b``, ``q``; at the pace of a person.
+
+        In Textual a key that is bound to an action comes later than a character that was typed just after it.
+        """
+        for key in keys:
+            self._tmux("send-keys", key)
+            time.sleep(0.2)
 
     def type(self, text: str) -> None:
         """Type a text as it is."""
@@ -84,11 +90,20 @@ class Terminal:
     def status(self, seconds: float = 30) -> int:
         """The exit status of the program, which is about to end."""
         deadline = time.monotonic() + seconds
-        while self._tell("pane_dead") != "1":
+        while (ended := self._ended()) is None:
             if time.monotonic() > deadline:
                 pytest.fail(f"it did not end; the screen shows:\n{self.screen()}")
             time.sleep(0.1)
-        return int(self._tell("pane_dead_status"))
+        return ended
+
+    def _ended(self) -> int | None:
+        """The exit status; None while the program runs."""
+        try:
+            fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        except FileNotFoundError:
+            return int(self._tell("pane_dead_status"))
+        # tmux 3.3 now and then misses that a child has ended; the status is with the kernel then (proc(5), exit_code).
+        return os.waitstatus_to_exitcode(int(fields[-1])) if fields[0] == "Z" else None
 
     def close(self, seconds: float = 30) -> None:
         """Close the terminal while the program runs, as somebody closes a window; returns when the program is gone."""
