@@ -9,14 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from thanos_tui import options, profile
 from thanos_tui.errors import InputError
-from thanos_tui.linuxkit.config import Config
 from thanos_tui.options import Assignment, Assignments, Catalogue, Edited, Facts, OnCommandLine, Resolved, changed
 from thanos_tui.options.expressions import Value
 from thanos_tui.options.values import ValueProblem, check, to_text
 from thanos_tui.profile import Profile
+
+if TYPE_CHECKING:
+    from thanos_tui.linuxkit.config import Config
 
 KEPT = 1000  # steps that can be undone; each holds a mapping or two, and shares the rest
 

@@ -8,18 +8,19 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from thanos_tui import files
 from thanos_tui.errors import InputError
-from thanos_tui.linuxkit import config
-from thanos_tui.linuxkit.config import Config
 from thanos_tui.options import expressions, templates
 from thanos_tui.options.catalogue import Catalogue
 from thanos_tui.options.expressions import Value
 from thanos_tui.options.filters import Surroundings, make_filters
 from thanos_tui.options.resolve import Resolved
 from thanos_tui.options.values import to_text
+
+if TYPE_CHECKING:
+    from thanos_tui.linuxkit.config import Config
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,9 @@ def render(
     Raises InputError for problems in the options and for files that cannot be used, HostError where the key cannot be
     written.
     """
+    # Only here: the app shows its first menu without it.
+    from thanos_tui.linuxkit import config
+
     resolved.check()
     key = profile_key(profile_name)
     if resolved.values.get("sshd.generate-key") and make_key:
@@ -115,6 +119,8 @@ def render(
 
 
 def _read_yaml(path: Path) -> Config:
+    from thanos_tui.linuxkit import config
+
     try:
         data = path.read_bytes()
     except OSError as error:
