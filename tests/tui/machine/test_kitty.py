@@ -22,8 +22,10 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from thanos_tui import vm
+from thanos_tui.editing.document import Document
 from thanos_tui.tui import graphics
 from thanos_tui.tui import look as looks
+from thanos_tui.tui.app import ThanosApp
 from thanos_tui.tui.graphics import Graphics, decide
 from thanos_tui.tui.look import ASCII, UNICODE, Look
 from thanos_tui.tui.machine import screen as screens
@@ -319,3 +321,37 @@ def test_in_ascii_and_without_colours_nothing_is_sent(drive: Drive, seen: Seen, 
         assert named(app) is None
 
     drive(app, script, size=(80, 24))
+
+
+def test_a_machine_is_seen_and_gone_with_its_pane(
+    home: Path, drive: Drive, start: Callable[..., Machine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine = start("deaf")
+    terminal = Screen()
+    monkeypatch.setattr(HeadlessDriver, "write", lambda _, data: terminal.feed(data) if "\x1b_G" in data else None)
+    monkeypatch.setenv("TERM", "xterm-kitty")
+    app = ThanosApp(Document.new())
+
+    async def script(pilot: Any) -> None:
+        await pilot.press("4")
+        pane = await app.pane("machine")
+        await until(pilot, lambda: pane.query_one(ScreenView).frame is not None)
+        view = pane.query_one(ScreenView)
+        await until(pilot, lambda: view.frame and view.frame.is_text)
+        assert terminal.sent == 0  # text is text
+        view.focus()
+        await pilot.press("m")
+        await until(pilot, lambda: terminal.pictures)
+        picture = await asyncio.to_thread(vm.picture, machine)
+        await until(pilot, lambda: picture.rgb in [pixels for pixels, *_ in terminal.pictures.values()])
+        await pilot.press("1")
+        await until(pilot, lambda: not terminal.pictures)
+        await pilot.press("4")
+        await until(pilot, lambda: terminal.pictures)
+        await pilot.press("v")  # another view of the machine
+        await until(pilot, lambda: not terminal.pictures)
+
+    try:
+        drive(app, script)
+    finally:
+        vm.stop(machine, patience=0)
