@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import subprocess
 import sys
@@ -12,11 +13,13 @@ from typing import Any
 
 import pytest
 from textual.pilot import Pilot
+from textual.widget import Widget
 
 from thanos_tui.editing.document import Document
 from thanos_tui.errors import HostError
 from thanos_tui.tui.app import ROOMS, ThanosApp
 from thanos_tui.tui.bars import StatusLine, TabLine
+from thanos_tui.tui.keyline import KeyLine, Shown, fitting
 from thanos_tui.tui.work import perform
 
 Drive = Callable[..., None]
@@ -73,6 +76,50 @@ def test_tabs_take_the_mouse_and_the_arrows(app: ThanosApp, drive: Drive) -> Non
         await pilot.press("ctrl+right_square_bracket", "left")
         await pilot.pause()
         assert app.shown == "configure"
+
+    drive(app, script)
+
+
+def test_the_keys_that_count_are_shown_and_can_be_clicked(app: ThanosApp, drive: Drive) -> None:
+    async def script(pilot: Pilot[Any]) -> None:
+        line = app.query_one(KeyLine)
+        assert "/ Search" in line.render().plain
+        await pilot.press("3")
+        await pilot.pause()
+        told = line.render().plain
+        assert "b Build" in told
+        assert told.rstrip().endswith("q Quit")
+        await pilot.click(KeyLine, offset=(1 + told.index("? Help"), 0))
+        await pilot.pause()
+        assert app.screen is not app.screen_stack[0]
+
+    drive(app, script)
+
+
+def test_where_room_is_short_a_panes_keys_make_way_for_help_and_quit() -> None:
+    keys = [
+        Shown("a", "a", "Alpha", False),
+        Shown("b", "b", "Beta", False),
+        Shown("question_mark", "?", "Help", True),
+        Shown("q", "q", "Quit", True),
+    ]
+    assert fitting(keys, 80) == keys
+    assert [key.display for key in fitting(keys, 28)] == ["a", "?", "q"]
+    assert [key.display for key in fitting(keys, 5)] == ["?", "q"]
+
+
+def test_an_app_that_stays_open_does_not_grow(app: ThanosApp, drive: Drive) -> None:
+    async def script(pilot: Pilot[Any]) -> None:
+        async def change() -> int:
+            for _ in range(20):
+                await pilot.press("2", "1")
+            await pilot.pause()
+            gc.collect()
+            return sum(isinstance(thing, Widget) for thing in gc.get_objects())
+
+        await change()
+        before = await change()
+        assert await change() == before
 
     drive(app, script)
 

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from textual import constants, on, work
 from textual.app import App, ComposeResult
 from textual.widget import Widget
-from textual.widgets import ContentSwitcher, Footer
+from textual.widgets import ContentSwitcher
 
 from thanos_tui.editing.document import Document
 from thanos_tui.tui import ending, themes, user
 from thanos_tui.tui.bars import StatusLine, TabLine
 from thanos_tui.tui.driver import ThanosDriver
+from thanos_tui.tui.keyline import KeyLine
 from thanos_tui.tui.keymap import Keymap, shown
 from thanos_tui.tui.keys import key
 from thanos_tui.tui.look import look
@@ -82,7 +83,6 @@ class ThanosApp(App[int], inherit_bindings=False):
     CSS = """
     Screen { layout: vertical; }
     #panes { height: 1fr; }
-    .-ascii FooterKey.-compact .footer-key--key { padding: 0 1 0 0; }
     CommandPalette SearchIcon { display: none; }
     CommandPalette CommandInput { margin-left: 1; }
     """
@@ -120,7 +120,7 @@ class ThanosApp(App[int], inherit_bindings=False):
         yield TabLine([(room.id, room.title) for room in ROOMS], id="tabs")
         yield ContentSwitcher(id="panes")
         yield StatusLine(id="status")
-        yield Footer(show_command_palette=False, compact=True)
+        yield KeyLine(id="keys")
 
     async def on_mount(self) -> None:
         import asyncio
