@@ -90,24 +90,28 @@ class StatusLine(Widget):
     StatusLine .status--warning { color: $text-warning; }
     """
     COMPONENT_CLASSES: ClassVar[set[str]] = {"status--name", "status--warning"}
-    _left: reactive[Content] = reactive(Content(""))
+    # (text, name of its style): the colours are the theme's at the time of drawing.
+    _left: reactive[tuple[tuple[str, str], ...]] = reactive(())
     _right: reactive[str] = reactive("")
 
     def show(self, document: Document, build: str, machine: str) -> None:
         """Take over how things stand. ``build``, ``machine``: what their panes say, or nothing."""
         name = str(document.path.name if document.path else f"{document.name} (no file yet)")
         unsaved = len(document.unsaved())
-        parts = [Content(f" {name}").stylize(self.get_visual_style("status--name"))]
+        parts = [(f" {name}", "name")]
         if unsaved:
-            parts.append(Content(f"  {unsaved} unsaved"))
+            parts.append((f"  {unsaved} unsaved", ""))
         problems = len(document.resolved.problems)
         if problems:
-            text = f"  {problems} problem{'s' if problems > 1 else ''}"
-            parts.append(Content(text).stylize(self.get_visual_style("status--warning")))
-        self._left = Content("").join(parts)
+            parts.append((f"  {problems} problem{'s' if problems > 1 else ''}", "warning"))
+        self._left = tuple(parts)
         self._right = f" {look().bullet} ".join(state for state in (build, machine) if state)
 
     def render(self) -> Content:
-        room = self.size.width - self._left.cell_length - 2
+        left = Content("").join(
+            Content(text).stylize(self.get_visual_style(f"status--{style}")) if style else Content(text)
+            for text, style in self._left
+        )
+        room = self.size.width - left.cell_length - 2
         right = Content(self._right).truncate(max(0, room), ellipsis=True)
-        return Content("").join([self._left, Content(" " * max(1, room + 1 - right.cell_length)), right])
+        return Content("").join([left, Content(" " * max(1, room + 1 - right.cell_length)), right])

@@ -255,10 +255,19 @@ class LineView(ScrollView, can_focus=True):
     def _style(self, name: str) -> Style:
         found = self._styles.get(name)
         if found is None:
-            component = f"lines--{name}"
-            known = component in self._component_styles
-            found = self._styles[name] = self.get_component_rich_style(component, partial=True) if known else Style()
+            found = self._styles[name] = self._component(f"lines--{name}")
         return found
+
+    def _component(self, name: str) -> Style:
+        """The style of a component class; an empty one for a name that is none."""
+        if name not in self._component_styles:
+            return Style()
+        has_rule = self.get_component_styles(name).has_rule
+        # Muted text and see-through backgrounds have their colours only together with what is behind them.
+        seen = self.get_visual_style(name).rich_style
+        return self.get_component_rich_style(name, partial=True) + Style(
+            color=seen.color if has_rule("color") else None, bgcolor=seen.bgcolor if has_rule("background") else None
+        )
 
     def _base(self, current: bool) -> Style:
         # Asking Textual for it takes a quarter of a line's time.
