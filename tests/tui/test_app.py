@@ -76,6 +76,9 @@ def test_tabs_take_the_mouse_and_the_arrows(app: ThanosApp, drive: Drive) -> Non
         await pilot.press("ctrl+right_square_bracket", "left")
         await pilot.pause()
         assert app.shown == "configure"
+        assert isinstance(app.focused, TabLine)
+        await pilot.press("1")
+        assert not isinstance(app.focused, TabLine)
 
     drive(app, script)
 

@@ -186,12 +186,14 @@ class ThanosApp(App[int], inherit_bindings=False):
             self.watch(pane, "status", self.refresh_status, init=False)
         return pane
 
-    async def show(self, pane_id: str) -> Any:
-        """Show a pane and return it; the focus goes where it was in it."""
+    async def show(self, pane_id: str, *, focus: bool = True) -> Any:
+        """Show a pane and return it; unless ``focus`` is off, the focus goes where it was in it."""
         switcher = self.query_one(ContentSwitcher)
         before = next((pane for pane in self.mounted() if pane.id == switcher.current), None)
         pane = await self.pane(pane_id)
-        if pane is before:
+        if before is not None and pane is before:
+            if focus and (self.focused is None or before not in self.focused.ancestors):
+                self._focus_in(before)
             return pane
         if before is not None and before.id is not None:
             if self.focused is not None and before in self.focused.ancestors:
@@ -199,20 +201,25 @@ class ThanosApp(App[int], inherit_bindings=False):
             before.left()
         switcher.current = pane_id
         self.query_one(TabLine).current = pane_id
-        last = self._focused.get(pane_id)
+        if focus:
+            self._focus_in(pane)
+        pane.entered()
+        return pane
+
+    def _focus_in(self, pane: Pane) -> None:
+        """Give a pane the focus, where it was in it last."""
+        last = self._focused.get(pane.id or "")
         if last is not None and last.is_attached and last.focusable:
             last.focus()
         else:
             pane.focus_first()
-        pane.entered()
-        return pane
 
     async def action_show(self, pane_id: str) -> None:
         await self.show(pane_id)
 
     @on(TabLine.Chosen)
     async def _tab_chosen(self, message: TabLine.Chosen) -> None:
-        await self.show(message.tab)
+        await self.show(message.tab, focus=not message.passing)
 
     def action_leave(self) -> None:
         """The way out of a terminal, which takes every other key."""

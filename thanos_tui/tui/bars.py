@@ -39,11 +39,12 @@ class TabLine(Widget, can_focus=True):
     current = reactive("")
 
     class Chosen(Message):
-        """A tab was chosen, by key or mouse."""
+        """A tab was chosen, by key or mouse. ``passing``: on the way to another, so that the focus stays here."""
 
-        def __init__(self, tab: str) -> None:
+        def __init__(self, tab: str, *, passing: bool = False) -> None:
             super().__init__()
             self.tab = tab
+            self.passing = passing
 
     def __init__(self, tabs: Sequence[tuple[str, str]], *, id: str | None = None) -> None:
         super().__init__(id=id)
@@ -75,7 +76,7 @@ class TabLine(Widget, can_focus=True):
 
     def action_move(self, by: int) -> None:
         ids = [tab for tab, _ in self._tabs]
-        self.post_message(self.Chosen(ids[(ids.index(self.current) + by) % len(ids)]))
+        self.post_message(self.Chosen(ids[(ids.index(self.current) + by) % len(ids)], passing=True))
 
     def action_enter(self) -> None:
         self.screen.focus_next()

@@ -314,9 +314,9 @@ class ConfigurePane(Pane):
         above = self.path[:-1]
         self._go(above, ("", *self.path), self._places.pop(above, None))
 
-    def action_escape(self) -> None:
+    async def action_escape(self) -> None:
         if self._results is not None:
-            self.action_search()
+            await self.action_search()
         else:
             self.action_back()
 
@@ -331,12 +331,14 @@ class ConfigurePane(Pane):
         elif self.document[row.name].value is not on or (on and not row.active):
             self.change(row.name, on)
 
-    @work(group="configure-dialog")
     async def action_search(self) -> None:
         from thanos_tui.tui.configure.search import Search
 
         kept, self._results = self._results, None
-        found = await self.app.push_screen_wait(Search(self, kept))
+        # Awaited here, not in a worker: what is typed right behind the key is meant for the search.
+        await self.app.push_screen(Search(self, kept), self._found)
+
+    def _found(self, found: tuple[str, Kept] | None) -> None:
         if found is not None:
             name, self._results = found
             self.go_to(name)
