@@ -8,7 +8,8 @@ PYTHON ?= python3
 TESTS ?= tests
 
 thanos := .venv/bin/thanos-tui
-pytest := .venv/bin/python -m pytest
+# Two at a time: most tests wait for something. Those of a file stay together, as they share what they boot.
+pytest := .venv/bin/python -m pytest --numprocesses 2 --dist loadfile
 
 .DEFAULT_GOAL := build
 

@@ -86,12 +86,12 @@ def test_without_a_file_nothing_changes() -> None:
 
 
 def test_keys_are_read_as_a_word_or_a_list() -> None:
-    _write("# mine\napp.undo: f5\napp.redo: [ctrl+y, Y]\napp.help: f10, f2\napp.go-yaml: 9\n")
+    _write("# mine\napp.undo: f5\napp.redo: [ctrl+y, K]\napp.help: f10, f2\napp.go-yaml: 9\n")
     given = keymap.load()
     assert not given.problems
     assert given.keys == {
         "app.undo": ("f5",),
-        "app.redo": ("ctrl+y", "Y"),
+        "app.redo": ("ctrl+y", "K"),
         "app.help": ("f10", "f2"),
         "app.go-yaml": ("9",),
     }
