@@ -197,6 +197,20 @@ def test_a_search_marks_what_it_found(drive: Drive) -> None:
     drive(app, script)
 
 
+def test_wrapped_text_without_a_style_stands_on_the_widgets_ground(drive: Drive) -> None:
+    app = Shown("word " * 40, wrap=True)
+
+    async def script(pilot: Pilot[Any]) -> None:
+        await settled(pilot)
+        ground = app.view.rich_style.bgcolor
+        assert ground is not None
+        for row in range(3):
+            drawn = list(app.view.render_line(row))
+            assert {segment.style.bgcolor if segment.style else None for segment in drawn} == {ground}
+
+    drive(app, script)
+
+
 def test_the_first_error(drive: Drive) -> None:
     app = Shown(*numbered(2000), ("it could not be", "error"), "another error", *numbered(100))
 

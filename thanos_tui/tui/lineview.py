@@ -308,7 +308,8 @@ class LineView(ScrollView, can_focus=True):
             strip = Strip([Segment(text, base + style + over) for text, style in pieces])
             return [self._measured(strip.apply_offsets(0, number))]
         text = Text.assemble(*pieces, end="")
-        text.style = base
+        # Not as the text's own style: Rich forgets that one where nothing else is styled.
+        text.stylize_before(base)
         if current and self.has_focus:
             # Over the line's own colours, which need not be seen on the cursor's.
             text.stylize(self._style("cursor"))

@@ -593,7 +593,7 @@ def test_it_says_why_there_is_no_yaml_to_compare(drive: Drive) -> None:
 
     async def script(pilot: Script) -> None:
         pane_of(pilot).go_to("rngd")
-        await settled(pilot, lambda: "No YAML" in detail(pilot))
+        await settled(pilot, lambda: "nothing to build" in detail(pilot))
         assert "gone.yml" in detail(pilot)
 
     drive(ThanosApp(document), script)

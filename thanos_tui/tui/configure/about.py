@@ -60,9 +60,7 @@ class About(Detail):
         try:
             known = effect.answer(document, name, asked, await perform(effects.effect, document, name, asked))
         except ThanosError as error:
-            # There is no YAML now, or would be none: a missing value, a file that cannot be used.
-            hint = ((f"  {error.hint}", "dim"),) if error.hint else ()
-            known = [facts.Paragraph("No YAML", ((error.message, "warning"), *hint))]
+            known = effect.refusal(asked, error)
         if self._of == of and document.revision == of[1]:
             self._effect = (of, known)
             self._show(stay=True)

@@ -7,6 +7,7 @@ from typing import Any
 from thanos_tui.editing.document import Document
 from thanos_tui.editing.effects import Effect
 from thanos_tui.editing.rows import shown
+from thanos_tui.errors import ThanosError
 from thanos_tui.linuxkit.diff import Change
 from thanos_tui.narrate import size
 from thanos_tui.options.expressions import Value
@@ -29,10 +30,20 @@ def question(document: Document, name: str) -> Value:
     return state.default if state.value != state.default else None
 
 
+def label(value: Value) -> str:
+    """What stands before the effect of giving an option this value."""
+    return "If on" if value is True else "If off" if value is False else "By default"
+
+
+def refusal(value: Value, error: ThanosError) -> list[Paragraph]:
+    """That with this value there is nothing to build: something else is missing then, or a file cannot be used."""
+    hint = ((f"  {error.hint}", "dim"),) if error.hint else ()
+    return [Paragraph(label(value), ((f"nothing to build: {error.message}", "warning"), *hint))]
+
+
 def answer(document: Document, name: str, value: Value, found: Effect) -> list[Paragraph]:
     """The effect of giving the option this value."""
     option = document[name].option
-    label = "If on" if value is True else "If off" if value is False else "By default"
     said: list[tuple[Piece, ...]] = []
     if not isinstance(value, bool):
         said.append(((shown(option, value) or "empty", "value"),))
@@ -45,7 +56,7 @@ def answer(document: Document, name: str, value: Value, found: Effect) -> list[P
         sign = "+" if found.bytes > 0 else look().dash if found.bytes < 0 else ""
         words = f"image {sign}{size(abs(found.bytes))}" if found.bytes else "image as large as now"
         said.append(((words, "warning" if found.bytes > 0 else "good" if found.bytes < 0 else "dim"),))
-    return [Paragraph("" if number else label, pieces) for number, pieces in enumerate(said)]
+    return [Paragraph("" if number else label(value), pieces) for number, pieces in enumerate(said)]
 
 
 def _change(change: Change) -> tuple[Piece, ...]:
