@@ -1,7 +1,7 @@
 """The last line: the keys that count now.
 
-Textual's own Footer is one widget for each key, made anew with every change of focus, and each of them stays watched until
-the app ends: an app that is left open all day would grow by hundreds of megabytes. This is one line of text.
+Textual's own Footer is one widget for each key, made anew with every change of focus, and each of them stays watched
+until the app ends: an app that is left open all day would grow by hundreds of megabytes. This is one line of text.
 """
 
 from __future__ import annotations
