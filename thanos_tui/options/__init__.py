@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cache
 
 from thanos_tui.files import assets_dir
+from thanos_tui.options import kept
 from thanos_tui.options.catalogue import Catalogue, Menu, Option
 from thanos_tui.options.reading import read_catalogue
 from thanos_tui.options.render import (
@@ -70,5 +71,4 @@ __all__ = [
 @cache
 def load() -> Catalogue:
     """The catalogue of this program. Raises InputError for a mistake in it."""
-    directory = assets_dir() / "linuxkit" / "catalogue"
-    return read_catalogue(sorted(directory.glob("*.yml")))
+    return kept.catalogue(assets_dir() / "linuxkit" / "catalogue")
