@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, ClassVar
 
 from rich.cells import cell_len
@@ -65,18 +65,6 @@ class MenuList(LineView, can_focus=True):
         key("menu.last", "G,end", "edge(-1)", "Last", "Go to the last row."),
     ]
 
-    class Moved(Message):
-        """The cursor is on another row, or the row says something else."""
-
-        def __init__(self, menu: MenuList) -> None:
-            super().__init__()
-            self.menu = menu
-
-        @property
-        def control(self) -> MenuList:
-            """The menu it happened in."""
-            return self.menu
-
     class Clicked(Message):
         """A row was clicked on. on_symbol: on its ``[*]``; again: the second click of two."""
 
@@ -91,8 +79,13 @@ class MenuList(LineView, can_focus=True):
             """The menu it happened in."""
             return self.menu
 
-    def __init__(self, *, id: str | None = None) -> None:
+    def __init__(self, moved: Callable[[], None], *, id: str | None = None) -> None:
+        """``moved``: called when the cursor is on another row, or the row says something else.
+
+        Called at once, not by a message: what it draws is then in the frame of the cursor, not in one after it.
+        """
         super().__init__(id=id)
+        self._moved = moved
         self.rows: tuple[Row, ...] = ()
         self.cursor = 0
         self.empty = ""  # what to say where there are no rows
@@ -130,7 +123,7 @@ class MenuList(LineView, can_focus=True):
             self._scroll_so(self.cursor - place)
             self._scroll_into_view()
             self.refresh()
-        self.post_message(self.Moved(self))
+        self._moved()
 
     def move_to(self, index: int) -> None:
         """Put the cursor on the row with this index, or on the nearest there is."""
@@ -141,7 +134,7 @@ class MenuList(LineView, can_focus=True):
         self.refresh_line(before)
         self.refresh_line(index)
         self._scroll_into_view()
-        self.post_message(self.Moved(self))
+        self._moved()
 
     def _height(self) -> int:
         return max(1, self.scrollable_content_region.height)

@@ -93,7 +93,7 @@ class ConfigurePane(Pane):
         self.set_class(look().ascii, "-ascii")
         yield Crumbs()
         with Container(id="configure-body"):
-            yield MenuList(id="menu")
+            yield MenuList(self._moved, id="menu")
             yield About(id="detail")
 
     def on_mount(self) -> None:
@@ -257,7 +257,6 @@ class ConfigurePane(Pane):
         self._places.clear()
         self._go(option.menu, (name,), self.menu.size.height // 3)
 
-    @on(MenuList.Moved)
     def _moved(self) -> None:
         self.query_one(About).tell(self.document, self.menu.row, self.path)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -52,8 +52,8 @@ class Results(MenuList):
         key("results.undo", "u", "app.undo", "Undo", "Take the last change back."),
     ]
 
-    def __init__(self, *, id: str | None = None) -> None:
-        super().__init__(id=id)
+    def __init__(self, moved: Callable[[], None], *, id: str | None = None) -> None:
+        super().__init__(moved, id=id)
         self.empty = "Nothing was found: every word must be in the name, prompt, help or value."
         self.hits: Mapping[str, search.Hit] = {}
         self.texts: Mapping[str, Mapping[search.Field, str]] = {}
@@ -142,13 +142,15 @@ class Search(Dialog[tuple[str, Kept]]):
                 yield Input(self.kept.query if self.kept else "", select_on_focus=False)
                 yield Static(id="count", markup=False)
             with Container(id="body"):
-                yield Results(id="results")
+                yield Results(self._moved, id="results")
                 yield About()
             yield Static(id="keys", markup=False)
 
     def on_mount(self) -> None:
         self.pane.changed.subscribe(self, lambda _document: self.find(stay=True))
         self.find()
+        # Watched, not told by a message: the results are then in the frame of the letter, not in one after it.
+        self.watch(self.query_one(Input), "value", lambda: self.find(), init=False)
         if self.kept is not None:
             self.results.show(self.results.rows, (self.kept.name,))
             self.results.focus()
@@ -185,18 +187,11 @@ class Search(Dialog[tuple[str, Kept]]):
         count = len(made)
         self.query_one("#count", Static).update(f"{count}{'+' if count == _MOST else ''} found")
 
-    @on(Input.Changed)
-    def _typed(self, event: Input.Changed) -> None:
-        event.stop()
-        if event.value != self._query:  # the line also tells of what it began with
-            self.find()
-
     @on(Input.Submitted)
     def _submitted(self, event: Input.Submitted) -> None:
         event.stop()
         self.action_act()
 
-    @on(MenuList.Moved)
     def _moved(self) -> None:
         self.query_one(About).tell(self.pane.document, self.results.row)
 
