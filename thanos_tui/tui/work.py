@@ -12,13 +12,18 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-async def perform(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-    """What ``function`` returns, run in a thread.
+def at_once(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    """What ``function`` returns, run here.
 
     Raises the ThanosError it raises; an OSError that no room foresaw becomes a HostError, as on the command line.
     """
     try:
-        return await asyncio.to_thread(function, *args, **kwargs)
+        return function(*args, **kwargs)
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
         raise HostError(f"{place}{error.strerror or error}") from error
+
+
+async def perform(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    """What ``function`` returns, run in a thread. Raises as :func:`at_once` does."""
+    return await asyncio.to_thread(at_once, function, *args, **kwargs)

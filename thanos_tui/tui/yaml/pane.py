@@ -21,13 +21,14 @@ from thanos_tui.tui.keys import key
 from thanos_tui.tui.lines import Lines
 from thanos_tui.tui.look import look
 from thanos_tui.tui.pane import Pane
-from thanos_tui.tui.work import perform
+from thanos_tui.tui.work import at_once, perform
 from thanos_tui.tui.yaml import shown
 from thanos_tui.tui.yaml.drawing import NARROWEST
 from thanos_tui.tui.yaml.lines import YamlLines
 from thanos_tui.tui.yaml.shown import Picture, Shown, Subject, Wish
 
 _FILE = "file"
+_FEW = 100  # lines of YAML that are rendered in less than 10 ms
 
 
 class YamlPane(Pane):
@@ -128,13 +129,21 @@ class YamlPane(Pane):
         revision = document.revision
         source = self._source if self._comparing else None
         self._unfolded.clear()
+        wanted = (self._subject(), source, self._wish(), look())
         try:
-            self._picture = await perform(shown.renewed, self._subject(), source, self._wish(), look())
+            # A hop to a thread and back costs a frame or two.
+            few = self._is_few(source)
+            self._picture = at_once(shown.renewed, *wanted) if few else await perform(shown.renewed, *wanted)
             self._problem = None
         except ThanosError as error:
             self._problem = error
         # While it is hidden, changes do not make a drawing void.
         self._due = document is not self.thanos.document or document.revision != revision
+
+    def _is_few(self, source: Source | None) -> bool:
+        """Whether what is to be rendered and compared was there before, and was few lines: that takes milliseconds."""
+        last = self._shown
+        return last is not None and len(last.lines) <= _FEW and last.title == (source.title if source else "")
 
     def _subject(self) -> Subject:
         document = self.thanos.document
@@ -200,7 +209,7 @@ class YamlPane(Pane):
             text = f"{self._shown.title} {look().arrow} {name} {look().dot} {found}{of}"
             if self._beside and not self._roomy:
                 text += f" {look().dot} side by side needs {NARROWEST} columns"
-        self.query_one("#head", Static).update(Content(text))
+        self.query_one("#head", Static).update(Content(text), layout=False)
 
     @on(Lines.CursorMoved)
     def _cursor_moved(self, event: Lines.CursorMoved) -> None:
