@@ -503,6 +503,16 @@ def test_a_taken_port_that_was_asked_for_is_refused(start: Start) -> None:
     assert vm.machines() == ()
 
 
+def test_a_taken_port_does_not_cost_the_machine_that_ended(start: Start) -> None:
+    machine = start(name="mine")
+    vm.stop(machine, patience=0)
+    ended = vm.find("mine")
+    with socket.create_server(("127.0.0.1", 0)) as server, pytest.raises(HostError, match="taken"):
+        start(name="mine", ssh_port=server.getsockname()[1])
+    assert vm.find("mine") == ended
+    assert (ended.directory / "serial.log").exists()
+
+
 def test_a_port_of_another_machine_is_refused_with_its_name(start: Start) -> None:
     machine = start()
     with pytest.raises(HostError, match=f"taken by the machine {machine.name}") as caught:

@@ -130,6 +130,8 @@ def _start(boot: Boot, settings: Settings, reporter: Reporter) -> tuple[Machine,
         chosen = accel.choose(settings)
         step.log(f"{chosen.name.upper()}: {chosen.reason}" + (f"; {chosen.hint}" if chosen.hint else ""))
         _weigh(settings, step)
+        # Before the claim, which forgets the machine of that name that ended: a port that is taken must not cost it.
+        forwards, vnc_port = _ports(settings)
         directory, lock = claim(wanted, unique=settings.name is None)
         known = (directory / HOST_KEY).exists()
         try:
@@ -150,7 +152,6 @@ def _start(boot: Boot, settings: Settings, reporter: Reporter) -> tuple[Machine,
                 argv=(),
             )
             for _ in range(_ATTEMPTS):
-                forwards, vnc_port = _ports(settings)
                 argv = qemu.command(program, boot, settings, devices, chosen.name, record.name, forwards, vnc_port)
                 record = replace(record, forwards=forwards, vnc_port=vnc_port, argv=tuple(argv))
                 lifeline = _launch(directory, record, lock, reporter)
@@ -162,6 +163,7 @@ def _start(boot: Boot, settings: Settings, reporter: Reporter) -> tuple[Machine,
                 # Somebody took a port between our look and QEMU's; _ports raises if it was one that was asked for.
                 if not _lost_port(said):
                     break
+                forwards, vnc_port = _ports(settings)
             raise _not_started(record.name, said)
         except BaseException:
             abandon(directory, whole=not known)
