@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Sequence
 
@@ -128,9 +129,22 @@ def test_what_is_not_a_stamp_is_left_out() -> None:
     assert timeline.read_stamps(text) == [Stamp(12.5, 0), Stamp(13.0, 27, reset=True)]
 
 
+def test_what_is_not_noted_yet_has_the_time_of_the_log(start: Callable[..., Machine]) -> None:
+    machine = start("deaf", "thanos: onboot 000-first\n")
+    told_by(machine, 2)
+    vm.stop(machine, patience=0)
+    times = machine.directory / "serial.times"
+    first = times.read_text().splitlines()[0]
+    times.write_text(f"{first}\n")
+    began = timeline.read_stamps(first)[0].time
+    os.utime(machine.directory / "serial.log", (began + 7, began + 7))
+    assert told_by(machine, 2).steps[0] == Step("firmware and kernel", 0.0, pytest.approx(7.0))  # type: ignore[arg-type]
+
+
 def test_a_machine_notes_when_its_log_grows(start: Callable[..., Machine]) -> None:
     machine = start("deaf", "thanos: onboot 000-first\n")
-    firmware, onboot = steps_of(machine, 2)
+    told = told_by(machine, 2)
+    firmware, onboot = told.steps
     assert firmware.name == "firmware and kernel"
     assert firmware.seconds is not None
     assert 0 < firmware.seconds <= (vm.find(machine.name).uptime or 0) + 1
@@ -138,16 +152,15 @@ def test_a_machine_notes_when_its_log_grows(start: Callable[..., Machine]) -> No
 
     vm.reboot(machine)
     assert "reset" in (machine.directory / "serial.times").read_text()
-    again, _ = steps_of(machine, 2)
-    assert again != firmware
+    assert told_by(machine, 2).began > told.began
     vm.stop(machine, patience=0)
     assert not timeline.timeline(vm.find(machine.name)).steps[-1].ok
 
 
-def steps_of(machine: Machine, count: int) -> tuple[Step, ...]:
-    """The steps of its timeline, once there are so many: the supervisor writes a moment later than the guest."""
+def told_by(machine: Machine, count: int) -> Timeline:
+    """Its timeline, once it has so many steps: the guest speaks when it comes to it."""
     deadline = time.monotonic() + 30
-    while len(steps := timeline.timeline(machine).steps) != count:
-        assert time.monotonic() < deadline, steps
+    while len((told := timeline.timeline(machine)).steps) != count:
+        assert time.monotonic() < deadline, told
         time.sleep(0.02)
-    return steps
+    return told

@@ -10,6 +10,7 @@ the whole seconds of ``thanos: started in 12 s``, so half a second more or less 
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from bisect import bisect_left
@@ -75,11 +76,15 @@ def timeline(machine: Machine) -> Timeline:
     try:
         with (machine.directory / SERIAL_LOG).open("rb") as stream:
             log = stream.read(_LONGEST)
+            written = os.fstat(stream.fileno()).st_mtime
         stamps = read_stamps((machine.directory / SERIAL_TIMES).read_text())
     except FileNotFoundError:
         return Timeline()
     except OSError as error:
         raise HostError(f"cannot read {error.filename}: {error.strerror}") from error
+    if stamps and stamps[-1].size < len(log):
+        # The supervisor has not come to it yet, or watches no longer. The file's clock is some milliseconds coarse.
+        stamps.append(Stamp(max(written, stamps[-1].time), len(log)))
     return read(log, stamps, over=not machine.alive)
 
 
