@@ -253,6 +253,20 @@ def test_the_machines_settings_for_the_network_count(
     assert any(seen.startswith("http://mirror.invalid/") for seen, _ in mirror.seen)
 
 
+def test_how_long_apt_waits_between_attempts_is_the_machines_to_say(
+    mirror: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    mirror.add("server")
+    mirror.publish()
+    settings = 'Acquire::Retries "77";\nAcquire::Retries::Delay "false";\n'
+    host(monkeypatch, tmp_path, f"deb [signed-by={mirror.keyring}] {mirror.line()}\n", settings)
+    one = Apt("amd64", machine=MACHINE)
+    one.refresh(Reporter())
+    written = Path(one.environment["APT_CONFIG"]).read_text()
+    assert 'Acquire::Retries::Delay "false";' in written
+    assert "77" not in written
+
+
 def test_a_machine_without_a_source_of_its_own(mirror: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     host(monkeypatch, tmp_path, f"deb {mirror.url} anything main\n")
     with pytest.raises(HostError, match="names no package source of debian test"):

@@ -67,9 +67,9 @@ def start() -> Iterator[Start]:
 def set_host_name(terminal: Terminal, name: str) -> None:
     """Change an option, which shows that the app goes on; the status line counts it."""
     terminal.press("1")
-    terminal.wait_for("Services|Host name")
+    terminal.wait_for(r"Why not\?")  # the keys of Configure: it has the focus
     terminal.press("/")
-    terminal.wait_for("Find")
+    terminal.wait_for(r"Find .* found")
     terminal.type("hostname")
     terminal.wait_for(r"Host name +hostname")
     terminal.press("Enter")
@@ -105,25 +105,6 @@ def files(directory: Path) -> list[str]:
     return sorted(path.name for path in directory.iterdir() if path.name.startswith("box-") or path.suffix == ".part")
 
 
-def nowhere() -> str:
-    """A port of this host where nobody listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{probe.getsockname()[1]}"
-
-
-def test_a_mirror_that_cannot_be_reached(user: Road, start: Start, tmp_path: Path) -> None:
-    profile = user.home / "box.thanos"
-    profile.write_text(f"{PROFILE}  packages.mirrors: ['http://{nowhere()}/debian bookworm main']\n")
-    terminal = start(replace(user, cache=tmp_path / "empty"))
-    build(terminal, "cannot be reached", "--offline|network|mirror")
-    set_host_name(terminal, "other")
-    terminal.press("3")
-    build(terminal, "cannot be reached")  # again: it can be tried as often as one likes
-    assert files(user.home) == []
-    leave(terminal)
-
-
 class Tamperer(http.server.BaseHTTPRequestHandler):
     """A mirror that has been broken into."""
 
@@ -137,18 +118,34 @@ class Tamperer(http.server.BaseHTTPRequestHandler):
         """Say nothing."""
 
 
-def test_a_mirror_that_sends_something_else(user: Road, start: Start, tmp_path: Path) -> None:
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Tamperer)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    profile = user.home / "box.thanos"
-    address = f"http://127.0.0.1:{server.server_port}/debian"
-    profile.write_text(f"{PROFILE}  packages.mirrors: ['{address} bookworm main']\n")
-    terminal = start(replace(user, cache=tmp_path / "empty", variables={**user.variables, "no_proxy": "*"}))
-    build(terminal, "(?i)sign", "✗")
+@pytest.fixture
+def mirror(user: Road) -> Iterator[http.server.HTTPServer]:
+    """A mirror that refuses every connection until it is activated; the user's profile names it."""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Tamperer, bind_and_activate=False) as server:
+        server.server_bind()
+        address = f"http://127.0.0.1:{server.server_port}/debian"
+        (user.home / "box.thanos").write_text(f"{PROFILE}  packages.mirrors: ['{address} bookworm main']\n")
+        yield server
+
+
+def test_a_mirror_that_cannot_be_reached_and_then_sends_something_else(
+    user: Road, start: Start, mirror: http.server.HTTPServer, tmp_path: Path
+) -> None:
+    # apt tries again some times; here without a pause before each.
+    (settings := tmp_path / "apt.conf").write_text('Acquire::Retries::Delay "false";\n')
+    variables = {**user.variables, "APT_CONFIG": str(settings), "no_proxy": "*"}
+    terminal = start(replace(user, cache=tmp_path / "empty", variables=variables))
+    build(terminal, "cannot be reached", "--offline|network|mirror")
     set_host_name(terminal, "other")
+
+    mirror.server_activate()
+    threading.Thread(target=mirror.serve_forever, daemon=True).start()
+    terminal.press("3")
+    terminal.wait_for("r Retry")  # the keys of Build
+    build(terminal, "(?i)sign", "✗")  # it can be tried as often as one likes
     assert files(user.home) == []
     leave(terminal)
-    server.shutdown()
+    mirror.shutdown()
 
 
 @pytest.mark.network
@@ -281,12 +278,14 @@ def test_a_port_that_is_taken(user: Road, start: Start, machine: str) -> None:
         terminal.wait_for(rf"{machine} +stopped")
         terminal.press("Enter")
         terminal.wait_for("SSH port")
-        terminal.press("Down", "Down")
+        terminal.go_down_to("SSH port")
         terminal.type(port)
         terminal.wait_for(rf"SSH port +{port}")
         terminal.press("Enter")
         terminal.wait_for(f"{port}.* taken|taken.*{port}")
         terminal.press("Escape")
+        terminal.wait_without("taken")
+        assert user.machine(machine)["state"] == "stopped"  # it is not forgotten
         terminal.wait_for(rf"{machine} +stopped")
         set_host_name(terminal, "other")
         leave(terminal)

@@ -374,7 +374,8 @@ def _host_settings() -> _Host:
         places[name] = "".join(shlex.split(value))
     dump = programs.run(["apt-config", "dump", "--no-empty", "--format", '%F "%v";%n']).stdout.decode(errors="replace")
     # How to reach and to check: Acquire (less the choice of indices and hooks) and the handling of keys.
-    kept = re.compile(r"(Acquire::(?!IndexTargets|GzipIndexes|Languages|Retries|ForceHash)|APT::Key::|APT::Hashes::)")
+    ours = r"IndexTargets|GzipIndexes|Languages|Retries(?!::)|ForceHash"  # Retries::Delay: how long apt waits between
+    kept = re.compile(rf"(Acquire::(?!{ours})|APT::Key::|APT::Hashes::)")
     return _Host(tuple(line for line in dump.splitlines() if kept.match(line)), places)
 
 
