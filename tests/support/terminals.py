@@ -28,6 +28,10 @@ class Terminal:
         # The path of a socket has to be short, shorter than those of pytest's directories.
         self._place = Path(tempfile.mkdtemp(prefix="thanos-tmux-"))
         self._environment = {**environment, "TERM": "xterm-256color", "LC_ALL": "C.UTF-8"}
+        # Programs believe these before they ask the terminal, and pytest-xdist's workers have them: 80 and 24, from
+        # readline, which pytest loads and which writes them into the environment.
+        for name in ("COLUMNS", "LINES"):
+            self._environment.pop(name, None)
         setting = ["set-option", "-g"]
         words = [*setting, "remain-on-exit", "on", ";", *setting, "default-terminal", "tmux-256color", ";"]
         words += ["set-option", "-s", "escape-time", "0", ";", *setting, "status", "off", ";"]
@@ -67,6 +71,21 @@ class Terminal:
     def screen(self) -> str:
         """What is on the screen now."""
         return self._tmux("capture-pane", "-p")
+
+    def line(self) -> str:
+        """The line the cursor stands in: that of the field that has the focus, once a key has moved it there."""
+        return self.screen().splitlines()[int(self._tell("cursor_y"))]
+
+    def go_down_to(self, words: str, seconds: float = 30) -> None:
+        """Press Down until the cursor stands in a line with these words, one key after the other has been seen."""
+        deadline = time.monotonic() + seconds
+        while words not in self.line():
+            before = self._tell("cursor_y")
+            self.press("Down")
+            while self._tell("cursor_y") == before:
+                if time.monotonic() > deadline:
+                    pytest.fail(f"the cursor never came to {words!r}; the screen shows:\n{self.screen()}")
+                time.sleep(0.1)
 
     def wait_for(self, pattern: str, seconds: float = 30) -> str:
         """The screen as soon as it shows what the regular expression says."""

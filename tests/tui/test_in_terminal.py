@@ -39,7 +39,7 @@ def test_from_the_menu_to_a_shell_in_the_machine(user: Road) -> None:
         # Configure: what is switched off is marked, and the status line counts it.
         terminal.wait_for(r"Services +--->")
         terminal.press("/")
-        terminal.wait_for("Find")
+        terminal.wait_for(r"Find .* found")
         terminal.type("rngd")
         terminal.wait_for(r"\[\*\] .* rngd")
         terminal.press("Enter")

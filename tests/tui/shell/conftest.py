@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 LIMIT = 60.0  # seconds; the machine may be busy
+QUIET = 0.2  # seconds without output after which a program has answered; Textual waits half as long after an Escape
 
 
 class Terminal:
@@ -24,6 +25,7 @@ class Terminal:
 
     def __init__(self, argv: list[str], environment: dict[str, str], size: tuple[int, int], cwd: Path) -> None:
         self.seen = b""
+        self._answered = 0  # of it, what was there before the last keys
         self.status: int | None = None
         self.pid, self.descriptor = pty.fork()
         if self.pid == 0:
@@ -54,12 +56,21 @@ class Terminal:
             assert time.monotonic() < end, f"no {words!r}: {self.seen[-2000:]!r}"
 
     def settle(self) -> None:
-        """Take in what is written in the next moments; a cursor that blinks would go on for ever."""
+        """Take in the answer to the last keys, until nothing more comes for a moment.
+
+        For a second at most: not every key is answered, and a cursor that blinks would go on for ever.
+        """
         end = time.monotonic() + 1.0
-        while time.monotonic() < end:
+        now = quiet = time.monotonic()
+        while now < end and (len(self.seen) == self._answered or now < quiet + QUIET):
+            before = len(self.seen)
             self.read(0.05)
+            now = time.monotonic()
+            if len(self.seen) > before:
+                quiet = now
 
     def press(self, keys: bytes) -> None:
+        self._answered = len(self.seen)
         os.write(self.descriptor, keys)
 
     def signal(self, number: signal.Signals) -> None:
