@@ -48,7 +48,8 @@ class Times:
     """What was measured of one program, in milliseconds.
 
     first: the first byte. content: the first menu. ready: the answer to a key typed as soon as that was there.
-    cursor: from an arrow key to the first byte that it changed; keys: to the last one, with the help beside the menu. search, diff: from a key to the last byte of what it changed.
+    cursor: from an arrow key to the first byte that it changed; keys: to the last one, with the help beside the menu.
+    search, diff: from a key to the last byte of what it changed.
     """
 
     first: list[float] = field(default_factory=list)
