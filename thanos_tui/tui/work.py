@@ -26,4 +26,4 @@ def at_once(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
 
 async def perform(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
     """What ``function`` returns, run in a thread. Raises as :func:`at_once` does."""
-    return await asyncio.to_thread(at_once, function, *args, **kwargs)
+    return await asyncio.to_thread(lambda: at_once(function, *args, **kwargs))
