@@ -330,7 +330,8 @@ async def _watch(app: ThanosApp) -> None:
     problem = session.keeper.problem
     if problem is not None and not session.warned:
         session.warned = True
-        app.notify(f"unsaved changes would be lost in a crash: {problem.message}", severity="warning", markup=False)
+        said = f"unsaved changes would be lost in a crash: {problem.message}"
+        app.notify(said, severity="warning", timeout=30, markup=False)
     path = app.document.path
     # Not above another dialog, and not under the fingers of somebody who types into a machine.
     if path is None or session.busy or len(app.screen_stack) > 1 or app.shown not in ("configure", "yaml"):
