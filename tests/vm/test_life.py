@@ -62,7 +62,7 @@ def test_start_wait_and_power_off(start: Start, devices: str) -> None:
     machine = start("polite", "Loading\r\nWelcome to Test\r\n", devices=devices)
     assert machine.state == "running"
     assert vm.wait_for_serial(machine, "Welcome to", 30, Reporter()) == "Welcome to Test"
-    assert vm.find() == vm.find(machine.name)
+    assert vm.find().record == vm.find(machine.name).record
     events: list[Event] = []
     assert vm.stop(machine, Reporter(events.append)).how == "powered off"
     assert [event.note for event in events if isinstance(event, StepFinished)] == ["powered off"]

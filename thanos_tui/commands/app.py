@@ -67,6 +67,7 @@ def _app(arguments: argparse.Namespace, _reporter: object) -> int:
     try:
         check_terminal()
         document = _document(arguments.profile, arguments.set)
+        _show_first_menu(document)
         import asyncio
 
         from thanos_tui.tui.app import ThanosApp
@@ -97,6 +98,13 @@ def _document(path: Path | None, settings: Sequence[str]) -> Document:
     from thanos_tui.editing.document import Document
 
     return Document.open(path, settings) if path else Document.new(settings=settings)
+
+
+def _show_first_menu(document: Document) -> None:
+    from thanos_tui.editing.rows import marks, rows
+
+    menus = rows(document, marks(document))
+    first.fill([f"   {row.title}  {row.symbol} " for row in menus], f" {document.path.name if document.path else ''}")
 
 
 def _is_old() -> bool:

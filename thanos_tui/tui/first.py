@@ -1,7 +1,8 @@
 """The first frame: what the app's screen will look like, drawn at once, while Textual is still being loaded.
 
-Loading takes a quarter of a second; a terminal that stays dark for so long makes a program feel slow. This is imported
-before everything else and imports nothing itself but what every Python has loaded anyway.
+Loading takes a while; a terminal that stays dark for so long makes a program feel slow. This is imported before
+everything else and imports nothing itself but what every Python has loaded anyway. Once the profile has been read, the
+first menu is written into it, too: there is something to read while the rest is loaded.
 """
 
 from __future__ import annotations
@@ -20,8 +21,6 @@ _BACK = "\x1b[0m\x1b[?25h\x1b[?1049l"
 _TABS = (" 1 Configure ", " 2 YAML ", " 3 Build ", " 4 Machine ", " 5 Console ")
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
-_drawn = False
-
 
 class Colours:
     """Colours as ``#rrggbb``: of the ground, the bars, the tab that is shown, and text."""
@@ -31,6 +30,8 @@ class Colours:
 
 
 PLAIN = Colours("", "", "", "")  # the terminal's own, with the tab in reverse video
+
+_drawn: tuple[int, int, Colours] | None = None  # the frame that stands: its width, height and colours
 
 
 def wanted(words: Sequence[str]) -> bool:
@@ -59,9 +60,32 @@ def draw() -> None:
     for number in _SIGNALS:
         if signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, _end)
-    drawn = frame(width, height, *_remembered(os.environ).all)
-    _drawn = True  # before the first byte: a signal may come between
+    colours = _remembered(os.environ)
+    drawn = frame(width, height, *colours.all)
+    _drawn = (width, height, colours)  # before the first byte: a signal may come between
     _write(drawn)
+
+
+def fill(rows: Sequence[str], status: str) -> None:
+    """Write the rows of the first menu, the first of them under the cursor, and the status line into the frame.
+
+    Nothing happens where no frame stands. What is not ASCII is left out: how wide it is would have
+    to be looked up.
+    """
+    if _drawn is not None and all(text.isascii() and text.isprintable() for text in (*rows, status)):
+        width, height, colours = _drawn
+        _write(filling(width, height, rows, status, *colours.all))
+
+
+def filling(
+    width: int, height: int, rows: Sequence[str], status: str, ground: str, bar: str, tab: str, text: str
+) -> str:
+    """The bytes that write rows and the status line into the frame."""
+    chosen = _sgr(text, tab) if tab else "\x1b[0;7m"
+    lines = [f"\x1b[{height - 1};1H{_sgr(text, bar)}{status[:width]}"]
+    for number, row in enumerate(rows[: height - 4]):
+        lines.append(f"\x1b[{number + 3};1H{_sgr(text, ground) if number else chosen}{row[:width]}")
+    return f"{''.join(lines)}\x1b[0m\x1b[1;1H"
 
 
 def frame(width: int, height: int, ground: str, bar: str, tab: str, text: str) -> str:
@@ -89,8 +113,8 @@ def _sgr(text: str, ground: str) -> str:
 def taken_over() -> bool:
     """Whether a frame stands on the alternate screen; the app has it from now on."""
     global _drawn
-    stood, _drawn = _drawn, False
-    return stood
+    stood, _drawn = _drawn, None
+    return stood is not None
 
 
 def restore() -> None:

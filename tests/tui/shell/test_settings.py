@@ -143,6 +143,10 @@ def test_the_first_frame_fills_the_screen_and_no_more(size: tuple[int, int]) -> 
     import re
 
     width, height = size
+    filled = first.filling(width, height, ["   Output  ---> "] * 60, " box.thanos", "#101010", "", "#303030", "#ffffff")
+    places = [tuple(map(int, place)) for place in re.findall(r"\x1b\[(\d+);(\d+)H", filled)]
+    assert all(row < height and column == 1 for row, column in places)
+    assert {row for row, _ in places[1:-1]} <= set(range(3, height - 1))
     drawn = first.frame(width, height, "#101010", "#202020", "#303030", "#ffffff")
     rows = re.split(r"\x1b\[(\d+);1H", drawn)
     texts = {int(rows[i]): re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", rows[i + 1]) for i in range(1, len(rows) - 1, 2)}

@@ -10,7 +10,7 @@ import pytest
 
 from thanos_tui.tui.first import ALTERNATE
 
-MENU = b"Services"  # in the first menu
+MENU = b"Search"  # among the keys at the bottom: the app is there, not only its first frame
 COLOUR = re.compile(rb"\x1b\[(?:[0-9;]*;)?(?:3[0-8]|4[0-8]|9[0-7]|10[0-7])(?:;[0-9;]*)?m")
 BACK = b"\x1b[?1049l"
 
