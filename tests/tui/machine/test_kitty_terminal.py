@@ -177,6 +177,7 @@ def test_pictures_come_between_frames_and_go_before_the_terminal_is_given_back(t
         terminal.end()
 
 
+@pytest.mark.long  # counts pictures in seconds, which another test's machine stretches
 def test_a_slow_terminal_is_not_sent_more_than_it_takes(tmp_path: Path) -> None:
     terminal = Kitty(tmp_path)
     try:
