@@ -103,9 +103,12 @@ class InProcess:
             "127.0.0.1", listener.get_port(), keys.public_line(self.host_key), identities=(self.identity,), name="m1"
         )
 
-    def cut(self) -> None:
-        """Drop every connection, as a machine that is killed does."""
+    def cut(self, reset: bool = False) -> None:
+        """Drop every connection, as a machine that is killed does; ``reset``: as a network that forgot it does."""
         for connection in self.connections:
+            if reset:
+                linger = struct.pack("ii", 1, 0)  # closing sends RST then, not FIN (socket(7))
+                connection.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
             self.loop.call_soon_threadsafe(connection.abort)
 
     def stop(self) -> None:

@@ -273,20 +273,35 @@ def test_ctrl_c_leaves_the_old_file(server, here, tmp_path):
     assert tree(here) == {"big": "old"}
 
 
-def test_a_machine_that_dies_leaves_the_old_file(server, here, tmp_path):
+@pytest.mark.parametrize("reset", [False, True])
+def test_a_machine_that_dies_leaves_the_old_file(server, here, tmp_path, reset):
     (tmp_path / "big").write_bytes(bytes(5_000_000))
     (here / "big").write_text("old")
 
     class Dies(asyncssh.SFTPServer):
         def read(self, file_obj, offset, size):
             if offset > 1_000_000:
-                server.cut()
+                server.cut(reset)
             return super().read(file_obj, offset, size)
 
     with pytest.raises(ConsoleError, match="was lost") as caught:
         copy(server.start(sftp=Dies), [f":{tmp_path}/big"], str(here))
     assert "thanos-tui logs m1" in str(caught.value.hint)
     assert tree(here) == {"big": "old"}
+
+
+@pytest.mark.parametrize("reset", [False, True])
+def test_a_machine_that_dies_while_it_is_written_to(server, here, tmp_path, reset):
+    (here / "big").write_bytes(bytes(5_000_000))
+
+    class Dies(asyncssh.SFTPServer):
+        def write(self, file_obj, offset, data):
+            if offset > 1_000_000:
+                server.cut(reset)
+            return super().write(file_obj, offset, data)
+
+    with pytest.raises(ConsoleError, match="was lost"):
+        copy(server.start(sftp=Dies), [str(here / "big")], f":{tmp_path}/big")
 
 
 def test_a_machine_without_sftp(server, here):

@@ -54,11 +54,11 @@ def time_server() -> Iterator[Callable[[], int] | None]:
         while True:
             try:
                 query, sender = server.recvfrom(512)
+                if len(query) >= 48:
+                    queries.append(query)
+                    server.sendto(_answer(query, NTP_AHEAD), sender)
             except OSError:
-                return
-            if len(query) >= 48:
-                queries.append(query)
-                server.sendto(_answer(query, NTP_AHEAD), sender)
+                return  # closed, at the end of the run
 
     threading.Thread(target=serve, daemon=True).start()
     yield lambda: len(queries)

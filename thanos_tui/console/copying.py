@@ -179,7 +179,7 @@ async def _sftp(target: Target, connection: asyncssh.SSHClientConnection) -> Asy
     try:
         async with sftp:
             yield sftp
-    except (asyncssh.SFTPConnectionLost, asyncssh.SFTPNoConnection) as error:
+    except (asyncssh.SFTPConnectionLost, asyncssh.SFTPNoConnection, ConnectionError) as error:
         raise ConsoleError(f"the connection to {target} was lost while copying", hint=target.log_hint) from error
 
 
@@ -203,6 +203,17 @@ def _remote(path: PurePosixPath) -> Iterator[str]:
             f"the machine cannot copy {shown}: {printable(error.reason)}",
             hint="its file system may be full or read-only: it is in memory",
         ) from error
+
+
+@contextmanager
+def _answering() -> Iterator[None]:
+    """A connection that is reset is lost: told apart here from what goes wrong with the local file around it."""
+    import asyncssh
+
+    try:
+        yield
+    except ConnectionError as error:
+        raise asyncssh.SFTPConnectionLost(str(error)) from error
 
 
 @contextmanager
@@ -299,7 +310,7 @@ async def _download(
                 async with sftp.open(text, "rb") as remote:
                     with _writing(path, entry) as stream:
                         # To the end, whatever size was listed: files in /proc say 0, a log grows.
-                        while data := cast(bytes, await remote.read(_CHUNK)):
+                        while data := await _read(remote):
                             stream.write(data)
                             step.advance(len(data))
             if preserve and path.is_file():
@@ -309,6 +320,11 @@ async def _download(
         for entry in reversed(entries):
             if entry.kind == "directory":
                 _set_attributes(root / entry.path, entry)
+
+
+async def _read(remote: asyncssh.SFTPClientFile) -> bytes:
+    with _answering():
+        return cast(bytes, await remote.read(_CHUNK))
 
 
 def _make_directory(path: Path, mode: int) -> None:
@@ -390,7 +406,8 @@ async def _upload(
                     # business.
                     async with sftp.open(text, "wb", asyncssh.SFTPAttrs(permissions=entry.mode)) as remote:
                         while data := stream.read(_CHUNK):
-                            await remote.write(data)
+                            with _answering():
+                                await remote.write(data)
                             step.advance(len(data))
     if preserve:
         # Last and deepest first, for the same reason as above.
