@@ -20,8 +20,9 @@ from thanos_tui.editing.estimate import BuildState
 from thanos_tui.errors import HostError, InputError, Interrupted, ThanosError
 from thanos_tui.events import Event, Reporter
 from thanos_tui.narrate import short
+from thanos_tui.tui import faults
 from thanos_tui.tui.build import drawing, report
-from thanos_tui.tui.build.work import Order, Outcome, build, last_build, note_fault
+from thanos_tui.tui.build.work import Order, Outcome, build, last_build
 from thanos_tui.tui.keys import key
 from thanos_tui.tui.lines import Lines
 from thanos_tui.tui.look import look
@@ -222,7 +223,7 @@ class BuildPane(Pane):
         except Exception as error:
             # Not the user's fault, and not the end of the app: what is known of it goes where it can be read.
             try:
-                hint = f"details are in {short(await perform(note_fault, error))}"
+                hint = f"details are in {short(await perform(faults.note, error))}"
             except HostError as unwritten:
                 hint = unwritten.message
             self._end(run, ThanosError(f"the build ended on a fault of its own ({type(error).__name__})", hint=hint))

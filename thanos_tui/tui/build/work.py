@@ -8,13 +8,10 @@ from pathlib import Path
 from thanos_tui import builds, options, replay
 from thanos_tui.builds import Build
 from thanos_tui.events import Reporter
-from thanos_tui.files import replacing, state_dir
 from thanos_tui.linuxkit.config import Config
 from thanos_tui.linuxkit.diff import Change, changes
 from thanos_tui.profile import Profile
 from thanos_tui.replay import Replayed
-
-_LOG_KEPT = 1 << 20  # bytes of app.log before the older half goes
 
 
 @dataclass(frozen=True)
@@ -65,21 +62,3 @@ def build(order: Order, reporter: Reporter) -> Outcome:
     config: Config | None = builds.config_of(before) if before else None
     replayed = replay.build(order.profile, order.output, reporter, offline=order.offline, update=order.update)
     return Outcome(replayed, before, changes(config, replayed.config) if config is not None else None)
-
-
-def note_fault(error: BaseException) -> Path:
-    """Keep the traceback of an error that nobody foresaw in ``state_dir()/app.log``, and say where that is."""
-    import time
-    import traceback
-
-    path = state_dir() / "app.log"
-    try:
-        kept = path.read_bytes()
-    except OSError:
-        kept = b""
-    if len(kept) > _LOG_KEPT:
-        kept = kept[-_LOG_KEPT // 2 :].partition(b"\n")[2]
-    told = "".join(traceback.format_exception(error))
-    with replacing(path, 0o600) as stream:
-        stream.write(kept + f"{time.strftime('%Y-%m-%dT%H:%M:%S%z')}\n{told}\n".encode())
-    return path
