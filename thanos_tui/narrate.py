@@ -13,30 +13,13 @@ import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from thanos_tui.events import Artefact, Event, Listener, LogLine, Progress, StepFinished, StepStarted
+from thanos_tui.words import short, size
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
-
-
-def size(count: float) -> str:
-    """Bytes as people read them: ``38.2 MB`` (decimal units, as disks and downloads are counted)."""
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if count < 1000 or unit == "GB":
-            return f"{count:.0f} {unit}" if unit == "bytes" else f"{count:.1f} {unit}"
-        count /= 1000
-    raise AssertionError
-
-
-def short(path: str | Path) -> str:
-    """A path as people would type it here: relative to the working directory, or with ``~`` for their home."""
-    for base, prefix in ((Path.cwd(), ""), (Path.home(), "~/")):
-        if Path(path).is_relative_to(base):
-            return f"{prefix}{Path(path).relative_to(base)}"
-    return str(path)
 
 
 def as_json(event: Event) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from thanos_tui.commands import machines
 from thanos_tui.errors import InputError
 from thanos_tui.interrupts import asking
-from thanos_tui.narrate import short
+from thanos_tui.words import short
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -17,6 +17,7 @@ from thanos_tui.events import Reporter, Step
 from thanos_tui.files import cache_dir, unwritable, wait_for_lock
 from thanos_tui.images.apt import Apt, together
 from thanos_tui.images.package import Package
+from thanos_tui.words import counted
 
 _PARALLEL = 4
 _ROUNDS = 3
@@ -79,9 +80,9 @@ def _partial(package: Package) -> Path:
 
 def _download(missing: Sequence[Package], apt: Apt, reporter: Reporter) -> None:
     total = sum(package.size for package in missing)
-    plural = "s" if len(missing) != 1 else ""
-    with reporter.step("images/packages", f"Download {len(missing)} package{plural}", total, "bytes") as step:
-        step.note = f"{len(missing)} package{plural}"
+    packages = counted(len(missing), "package")
+    with reporter.step("images/packages", f"Download {packages}", total, "bytes") as step:
+        step.note = packages
         left = list(missing)
         said = ""
         for _ in range(_ROUNDS):

@@ -14,6 +14,7 @@ from textual.widget import Widget
 
 from thanos_tui.tui.keys import key
 from thanos_tui.tui.look import look
+from thanos_tui.words import counted
 
 if TYPE_CHECKING:
     from textual.binding import BindingType
@@ -104,7 +105,7 @@ class StatusLine(Widget):
             parts.append((f"  {unsaved} unsaved", ""))
         problems = len(document.resolved.problems)
         if problems:
-            parts.append((f"  {problems} problem{'s' if problems > 1 else ''}", "warning"))
+            parts.append((f"  {counted(problems, 'problem')}", "warning"))
         self._left = tuple(parts)
         self._right = f" {look().bullet} ".join(state for state in (build, machine) if state)
 

@@ -14,12 +14,12 @@ from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
 from thanos_tui.errors import ThanosError
-from thanos_tui.narrate import size
 from thanos_tui.tui import listing
 from thanos_tui.tui.dialog import Dialog
 from thanos_tui.tui.keys import key
 from thanos_tui.tui.look import look
 from thanos_tui.tui.work import perform
+from thanos_tui.words import size
 
 if TYPE_CHECKING:
     from textual.binding import BindingType

@@ -33,8 +33,8 @@ def copy(app: App[int], text: str, what: str) -> None:
 
 
 async def _copy(app: App[int], text: str, what: str) -> None:
-    from thanos_tui.narrate import short
     from thanos_tui.tui.look import look
+    from thanos_tui.words import short
 
     programs = [argv for variable, argv in _PROGRAMS if os.environ.get(variable) and shutil.which(argv[0])]
     try:

@@ -25,8 +25,8 @@ def end_on_signals(app: App[Any]) -> None:
 
 def log_crash(error: BaseException) -> str:
     """Write an error that nobody foresaw to the log, and say in a sentence what happened and where to read on."""
-    from thanos_tui.narrate import short
     from thanos_tui.tui import faults
+    from thanos_tui.words import short
 
     if isinstance(error, WorkerFailed):
         error = error.error  # what it wraps is what happened

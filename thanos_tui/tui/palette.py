@@ -19,8 +19,8 @@ from textual.dom import DOMNode
 from textual.screen import Screen
 from textual.widget import Widget
 
-from thanos_tui.narrate import short
 from thanos_tui.tui.keymap import Declared, declared, shown
+from thanos_tui.words import short
 
 if TYPE_CHECKING:
     from thanos_tui.tui.app import ThanosApp

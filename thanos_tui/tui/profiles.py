@@ -20,8 +20,9 @@ from thanos_tui.errors import ThanosError
 from thanos_tui.options.expressions import Value
 from thanos_tui.profile import SUFFIX
 from thanos_tui.tui.look import look
-from thanos_tui.tui.profiles_words import ago, counted, differences, place
+from thanos_tui.tui.profiles_words import ago, differences, place
 from thanos_tui.tui.work import perform
+from thanos_tui.words import counted
 
 if TYPE_CHECKING:
     from thanos_tui.tui.app import ThanosApp

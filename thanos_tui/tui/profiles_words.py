@@ -11,6 +11,7 @@ from thanos_tui.editing.rows import shown
 from thanos_tui.options import Catalogue
 from thanos_tui.options.expressions import Value
 from thanos_tui.tui.look import look
+from thanos_tui.words import counted, short
 
 _LINES = 10  # of a list in a dialog
 _LONG = 24  # characters of a value
@@ -19,24 +20,11 @@ _WIDE = 44  # characters of a path: its end tells more than its beginning
 
 def place(path: Path) -> str:
     """A path as short as it can be said: from here, or from home; of a long one the end."""
-    try:
-        path = path.absolute()
-        here = Path.cwd()
-    except FileNotFoundError:  # the directory that the app was started in is gone
-        here = Path.home()
-    text = str(path)
-    for directory, prefix in ((here, ""), (Path.home(), "~/")):
-        if path.is_relative_to(directory):
-            text = f"{prefix}{path.relative_to(directory)}"
-            break
+    text = short(path)
     if len(text) <= _WIDE:
         return text
     dots = "..." if look().ascii else look().ellipsis  # its ASCII form is a tilde, which here is home
     return dots + text[-_WIDE + len(dots) :]
-
-
-def counted(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def ago(when: datetime, now: datetime | None = None) -> str:

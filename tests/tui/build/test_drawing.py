@@ -77,14 +77,6 @@ def test_items_hang_below_their_step() -> None:
     assert [line[:4] for line in lines[:4]] == ["⠋ Im", "├ ⠋ ", "│ └ ", "└ ○ "]
 
 
-@pytest.mark.parametrize(
-    ("seconds", "said"),
-    [(0.04, "0.0 s"), (3.21, "3.2 s"), (12.4, "12 s"), (59.7, "1 min 00 s"), (200, "3 min 20 s"), (3900, "1 h 05 min")],
-)
-def test_durations(seconds: float, said: str) -> None:
-    assert drawing.duration(seconds) == said
-
-
 def test_progress_in_a_few_words() -> None:
     begun = BuildState(0.0, {"tools": Took("tools", 20.0, 0)}).after(StepStarted("tools", "T"), 0.0)
     assert drawing.progress(begun, 5.0) == "25 % 15 s left"

@@ -43,11 +43,6 @@ def text(row: rows.Row) -> str:
     return "".join(part for part, _ in row)
 
 
-@pytest.mark.parametrize(("seconds", "said"), [(0.9, "0 s"), (59, "59 s"), (60, "1 min"), (7500, "2 h 5 min")])
-def test_durations_are_short(seconds: float, said: str) -> None:
-    assert rows.duration(seconds) == said
-
-
 def test_the_status_names_one_machine_and_counts_several() -> None:
     assert rows.status([STOPPED]) == ""
     assert rows.status([RUNNING, STOPPED]) == "box: up 1 min"

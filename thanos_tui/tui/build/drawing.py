@@ -8,9 +8,10 @@ from rich.cells import cell_len, set_cell_size
 
 from thanos_tui.editing.estimate import BuildState, Row, Stage
 from thanos_tui.events import Event, LogLine, StepFinished, StepStarted
-from thanos_tui.narrate import sentence, size
+from thanos_tui.narrate import sentence
 from thanos_tui.tui.look import Look
 from thanos_tui.tui.styled import Line
+from thanos_tui.words import duration, size
 
 _STYLES: dict[Stage, str] = {
     "waiting": "muted",
@@ -23,18 +24,6 @@ _STYLES: dict[Stage, str] = {
 _LEVELS = {"debug": "muted", "warning": "warning", "error": "error"}
 _BAR = 16  # cells, where there is room
 _TITLE = 24  # cells that a title has at least, before columns go
-
-
-def duration(seconds: float) -> str:
-    """Seconds as people say them: ``0.4 s``, ``12 s``, ``3 min 20 s``, ``1 h 05 min``."""
-    if seconds < 9.95:
-        return f"{seconds:.1f} s"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02} min"
 
 
 def symbol(stage: Stage, look: Look, frame: int) -> str:

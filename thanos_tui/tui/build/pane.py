@@ -19,7 +19,6 @@ from textual.widgets import Static
 from thanos_tui.editing.estimate import BuildState
 from thanos_tui.errors import HostError, InputError, Interrupted, ThanosError
 from thanos_tui.events import Event, Reporter
-from thanos_tui.narrate import short
 from thanos_tui.tui import faults
 from thanos_tui.tui.build import drawing, report
 from thanos_tui.tui.build.work import Order, Outcome, build, last_build
@@ -29,6 +28,7 @@ from thanos_tui.tui.look import look
 from thanos_tui.tui.pane import Pane
 from thanos_tui.tui.styled import Line
 from thanos_tui.tui.work import perform
+from thanos_tui.words import counted, duration, short
 
 if TYPE_CHECKING:
     from textual.timer import Timer
@@ -391,9 +391,9 @@ class BuildPane(Pane):
                 ),
                 second,
             )
-        took = drawing.duration(state.elapsed(now))
+        took = duration(state.elapsed(now))
         if state.outcome == "done":
-            warned = f", {state.warnings} warning{'s' if state.warnings > 1 else ''}" if state.warnings else ""
+            warned = f", {counted(state.warnings, 'warning')}" if state.warnings else ""
             first = Content.assemble((f"{shown.tick} Built {name}", "$text-success bold"), f"  in {took}{warned}")
         elif state.outcome == "stopped":
             first = Content.assemble(

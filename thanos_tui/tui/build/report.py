@@ -11,9 +11,9 @@ from rich.cells import cell_len, set_cell_size
 
 from thanos_tui.builds import Build, PartSize
 from thanos_tui.linuxkit.diff import Change
-from thanos_tui.narrate import short, size
 from thanos_tui.tui.look import Look
 from thanos_tui.tui.styled import Line
+from thanos_tui.words import short, size
 
 _NAME = 22  # cells of a component's name at most
 _BAR = 72  # cells of the longest bar: longer ones tell no more

@@ -9,11 +9,11 @@ from thanos_tui.editing.effects import Effect
 from thanos_tui.editing.rows import shown
 from thanos_tui.errors import ThanosError
 from thanos_tui.linuxkit.diff import Change
-from thanos_tui.narrate import size
 from thanos_tui.options.expressions import Value
 from thanos_tui.tui.configure.facts import Paragraph
 from thanos_tui.tui.configure.lines import Piece
 from thanos_tui.tui.look import look
+from thanos_tui.words import size
 
 _MOST = 8  # changes shown; the YAML pane has them all
 _LONG = 40  # characters of a value

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from thanos_tui.tui.look import Look
+from thanos_tui.words import uptime
 
 if TYPE_CHECKING:
     from thanos_tui.vm import Machine
@@ -18,20 +19,13 @@ _NAME = 22  # cells for the name of a step of a boot
 _STATES = {"running": "success", "starting": "accent", "stopped": "muted", "crashed": "error"}
 
 
-def duration(seconds: float) -> str:
-    """A time for people: ``12 s``, ``3 min``, ``2 h 5 min``."""
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min" if minutes else f"{rest} s"
-
-
 def status(machines: Sequence[Machine]) -> str:
     """The machines that run, in a few words; nothing where none does."""
     alive = [machine for machine in machines if machine.alive]
     if len(alive) != 1:
         return f"{len(alive)} machines up" if alive else ""
     up = alive[0].uptime
-    return f"{alive[0].name}: starting" if up is None else f"{alive[0].name}: up {duration(up)}"
+    return f"{alive[0].name}: starting" if up is None else f"{alive[0].name}: up {uptime(up)}"
 
 
 def listed(machines: Sequence[Machine], doing: dict[str, str], look: Look) -> list[Row]:
@@ -48,7 +42,7 @@ def listed(machines: Sequence[Machine], doing: dict[str, str], look: Look) -> li
         if machine.name in doing:
             rows.append((*head, (f"  {doing[machine.name]}", "warning")))
         elif machine.alive:
-            up = "" if machine.uptime is None else duration(machine.uptime)
+            up = "" if machine.uptime is None else uptime(machine.uptime)
             made = f"{record.accel}  {record.memory_mib:>5} MiB x{record.cpus}  ssh {machine.ssh_port:<5}"
             more = f" +{len(record.forwards) - 1}" if len(record.forwards) > 1 else ""
             image = (f"  {Path(machine.image).name}", "muted")
@@ -65,7 +59,7 @@ def details(machine: Machine) -> list[tuple[Row, str]]:
     ssh = f"ssh -p {machine.ssh_port} -o UserKnownHostsFile={machine.directory / 'known_hosts'} root@127.0.0.1"
     facts = [("state", f"{machine.state}, {machine.note}" if machine.note else machine.state)]
     if machine.uptime is not None:
-        facts[0] = ("state", f"{machine.state}, up {duration(machine.uptime)}, process {machine.pid}")
+        facts[0] = ("state", f"{machine.state}, up {uptime(machine.uptime)}, process {machine.pid}")
     for number, forward in enumerate(record.forwards):
         what = "ssh" if number == 0 else f"{forward.guest}/{forward.protocol}"
         facts.append((what, address(machine, number)))

@@ -18,7 +18,6 @@ from textual.widgets import ContentSwitcher, Input
 
 from thanos_tui.errors import HostError, ThanosError
 from thanos_tui.files import data_dir
-from thanos_tui.narrate import short
 from thanos_tui.tui.keys import key
 from thanos_tui.tui.look import look
 from thanos_tui.tui.pane import Pane
@@ -31,6 +30,7 @@ from thanos_tui.tui.terminal.tabs import Label, Machines, SessionLine
 from thanos_tui.tui.terminal.text import visible
 from thanos_tui.tui.terminal.widget import TerminalView
 from thanos_tui.tui.work import perform
+from thanos_tui.words import counted, short
 
 if TYPE_CHECKING:
     from textual.binding import BindingType
@@ -194,7 +194,7 @@ class ConsolePane(Pane):
         line.display = bool(labels)
         self.query_one(StateLine).show(self._current)
         open_now = sum(tab.session.state.phase == "connected" for tab in self._tabs.values())
-        self.status = f"{open_now} session{'s' if open_now > 1 else ''}" if open_now else ""
+        self.status = counted(open_now, "session") if open_now else ""
 
     def _focus(self, widget: Widget) -> None:
         """Give the focus at once, not after the keys that were typed already."""

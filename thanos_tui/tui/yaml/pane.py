@@ -26,6 +26,7 @@ from thanos_tui.tui.yaml import shown
 from thanos_tui.tui.yaml.drawing import NARROWEST
 from thanos_tui.tui.yaml.lines import YamlLines
 from thanos_tui.tui.yaml.shown import Picture, Shown, Subject, Wish
+from thanos_tui.words import counted
 
 _FILE = "file"
 _FEW = 100  # lines of YAML that are rendered in less than 10 ms
@@ -199,10 +200,10 @@ class YamlPane(Pane):
         if self._shown is None:
             text = f"{name}: there is no YAML yet"
         elif self._shown.comparison is None:
-            text = f"{name} {look().dot} {_counted(len(self._shown.lines), 'line')}"
+            text = f"{name} {look().dot} {counted(len(self._shown.lines), 'line')}"
         else:
             hunks = self._shown.comparison.hunks
-            found = _counted(len(hunks), "difference") if hunks else "no difference"
+            found = counted(len(hunks), "difference") if hunks else "no difference"
             place = self._place_at_cursor()
             number = next((n for n, hunk in enumerate(hunks, 1) if place is not None and place in hunk), None)
             of = f" ({number} of {len(hunks)})" if number and len(hunks) > 1 else ""
@@ -354,7 +355,3 @@ class YamlPane(Pane):
             if await self.thanos.ask(f"{path.name} is there already", choices) != "yes":
                 return None
         return path
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
