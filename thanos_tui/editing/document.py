@@ -111,17 +111,24 @@ class Document:
                 assignments.pop(name, None)
                 continue
             try:
-                fitting = check(self.catalogue.options[name], list(value) if isinstance(value, tuple) else value)
+                assignments[name] = self.assignment(name, value)
             except ValueProblem as problem:
                 raise InputError(f"{name} {problem.message}", hint=problem.hint, where=name) from None
-            saved = self.saved.get(name)
-            # What is as the file has it comes from there: its origin is a line of the file again.
-            as_saved = saved is not None and saved.value == fitting
-            assignments[name] = saved if saved is not None and as_saved else Assignment(fitting, Edited())
         resolved = options.resolve_after(self.current.resolved, assignments, changes, self.facts)
         self._refuse_new_problems(resolved, changes)
         if assignments != self.current.assignments:
             self._step(Snapshot(assignments, resolved, self.facts, what, tuple(changes)))
+
+    def assignment(self, name: str, value: Value) -> Assignment:
+        """A value as it is given to an option here. Raises KeyError without such an option, ValueProblem where the
+        value does not fit it."""
+        fitting = check(self.catalogue.options[name], list(value) if isinstance(value, tuple) else value)
+        return self._as_saved(name, Assignment(fitting, Edited()))
+
+    def _as_saved(self, name: str, given: Assignment) -> Assignment:
+        """The file's own assignment where it has the same value, so that the origin is a line of the file."""
+        saved = self.saved.get(name)
+        return saved if saved is not None and saved.value == given.value else given
 
     def _refuse_new_problems(self, resolved: Resolved, changes: Mapping[str, Value | None]) -> None:
         before = {(problem.option, problem.message) for problem in self.current.resolved.problems}
@@ -237,15 +244,9 @@ class Document:
         What the document says itself stays, also what the file does not say: a value without effect comes back with its
         component. No step of its own: to a user the state before saving and the one after are the same.
         """
-        # What is as the file has it comes from there: its origin is a line of the file.
-        assignments = {
-            name: said.assignments[name]
-            if name in said.assignments and said.assignments[name].value == given.value
-            else given
-            for name, given in self.current.assignments.items()
-        }
         self.path, self.name, self.directory, self.facts = said.path, said.name, said.directory, said.facts
         self.saved, self.on_disk = said.assignments, said.resolved
+        assignments = {name: self._as_saved(name, given) for name, given in self.current.assignments.items()}
         resolved = options.resolve(self.catalogue, assignments, self.facts)
         self._become(replace(self.current, assignments=assignments, resolved=resolved, facts=self.facts))
 

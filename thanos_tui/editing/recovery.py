@@ -28,9 +28,9 @@ from thanos_tui.editing.disk import fingerprint
 from thanos_tui.editing.document import Document, Snapshot
 from thanos_tui.errors import HostError
 from thanos_tui.files import replacing, state_dir
-from thanos_tui.options import Assignment, Edited, OnCommandLine
+from thanos_tui.options import Assignment, OnCommandLine
 from thanos_tui.options.expressions import Value
-from thanos_tui.options.values import ValueProblem, check
+from thanos_tui.options.values import ValueProblem
 
 SCHEMA = 1
 PAUSE = 0.2  # seconds between two writes; what is changed meanwhile is written with the next one
@@ -203,20 +203,15 @@ def restored(left: Left) -> tuple[Document, tuple[str, ...]]:
     """
     there = left.path is not None and left.path.exists()
     document = Document.open(left.path) if left.path and there else Document.new(directory=left.directory)
-    catalogue = document.catalogue
     assignments: dict[str, Assignment] = {}
     lost: list[str] = []
     for name, value in left.values.items():
         try:
-            fitting = check(catalogue.options[name], list(value) if isinstance(value, tuple) else value)
+            assignments[name] = document.assignment(name, value)
         except (KeyError, ValueProblem):
             lost.append(name)
-            continue
-        on_disk = document.saved.get(name)
-        as_saved = on_disk is not None and on_disk.value == fitting
-        assignments[name] = on_disk if on_disk is not None and as_saved else Assignment(fitting, Edited())
     while True:
-        resolved = options.resolve(catalogue, assignments, document.facts)
+        resolved = options.resolve(document.catalogue, assignments, document.facts)
         bad = [p.option for p in resolved.problems if not (p.inactive or p.missing) and p.option in assignments]
         if not bad:
             break
