@@ -6,8 +6,9 @@ Every function that asks something waits for the answer: to be called from a wor
 from __future__ import annotations
 
 import atexit
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
@@ -199,14 +200,8 @@ async def open_profile(app: ThanosApp) -> bool:
 
 async def open_path(app: ThanosApp, path: Path) -> bool:
     """Open a profile, once nothing can be lost by it."""
-    try:
-        document = await perform(Document.open, path)
-    except ThanosError as error:
-        app.tell(error)
+    if not await _change_to(app, partial(Document.open, path)):
         return False
-    if not await settle(app):
-        return False
-    _adopt(app, document)
     await _remember(app, path)
     await offer_recovery(app)
     return True
@@ -214,8 +209,13 @@ async def open_path(app: ThanosApp, path: Path) -> bool:
 
 async def new_profile(app: ThanosApp, template: Path | None = None) -> bool:
     """Begin a profile from the defaults or a template, once nothing can be lost by it."""
+    return await _change_to(app, partial(Document.new, template))
+
+
+async def _change_to(app: ThanosApp, read: Callable[[], Document]) -> bool:
+    """Edit the document that ``read`` returns, once nothing can be lost by it. Returns whether it is edited now."""
     try:
-        document = await perform(Document.new, template)
+        document = await perform(read)
     except ThanosError as error:
         app.tell(error)
         return False
