@@ -123,3 +123,18 @@ def test_a_reporter_keeps_how_long_steps_took() -> None:
     with pytest.raises(RuntimeError), reporter.step("b", "B"):
         raise RuntimeError
     assert [(took.step, took.amount) for took in reporter.took] == [("a", 10)]
+
+
+def test_what_can_be_booted_is_what_is_still_there(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).touch()
+        builds.remember(made(name, str(tmp_path / name), str(tmp_path / f"{name}.gone"), profile=name))
+    builds.remember(made("tar", profile="tar", outputs=()))
+    assert builds.bootable() == [str(tmp_path / "two"), str(tmp_path / "one")]
+
+
+@pytest.mark.parametrize(("port", "guest"), [(2222, 2222), (None, 1234)])
+def test_a_machine_is_as_its_build_says(port: int | None, guest: int) -> None:
+    settings = builds.settings_for(made(memory_mib=768, cpus=3, architecture="arm64", ssh_port=port))
+    assert (settings.memory_mib, settings.cpus, settings.architecture) == (768, 3, "arm64")
+    assert settings.guest_ssh_port == guest

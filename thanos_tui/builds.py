@@ -14,6 +14,7 @@ from thanos_tui.files import replacing, state_dir
 
 if TYPE_CHECKING:
     from thanos_tui.linuxkit.config import Config
+    from thanos_tui.vm import Settings
 
 KEPT = 100  # builds remembered; a record is a few kilobytes
 
@@ -163,3 +164,16 @@ def built_as(output: Path, known: Sequence[Build] | None = None) -> Build | None
     """The build that made an output file."""
     path = str(output.absolute())
     return next((each for each in (builds() if known is None else known) if path in each.outputs), None)
+
+
+def bootable() -> list[str]:
+    """The files that builds have made and that are still there, the latest first."""
+    return [output for build in builds() for output in build.outputs if Path(output).exists()]
+
+
+def settings_for(build: Build) -> Settings:
+    """The machine that a build asks for."""
+    from thanos_tui.vm import Settings
+
+    settings = Settings(memory_mib=build.memory_mib, cpus=build.cpus, architecture=build.architecture)
+    return replace(settings, guest_ssh_port=build.ssh_port) if build.ssh_port else settings

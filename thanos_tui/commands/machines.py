@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -91,18 +92,18 @@ def add_machine_options(parser: argparse.ArgumentParser) -> None:
 
 def settings_from(arguments: argparse.Namespace, build: Build | None) -> Settings:
     """The machine's settings: the command line's, else those of the build."""
+    from thanos_tui.builds import settings_for
     from thanos_tui.vm import Settings, parse_forward
 
-    defaults = Settings()
-    return Settings(
+    asked = settings_for(build) if build else Settings()
+    return replace(
+        asked,
         name=arguments.machine,
-        memory_mib=arguments.memory or (build.memory_mib if build else defaults.memory_mib),
-        cpus=arguments.cpus or (build.cpus if build else defaults.cpus),
-        architecture=build.architecture if build else defaults.architecture,
+        memory_mib=arguments.memory or asked.memory_mib,
+        cpus=arguments.cpus or asked.cpus,
         devices=arguments.devices,
         accel=arguments.accel,
         ssh_port=arguments.ssh_port,
-        guest_ssh_port=(build.ssh_port if build else None) or defaults.guest_ssh_port,
         publish=tuple(parse_forward(text) for text in arguments.publish),
         vnc_port=arguments.vnc,
     )
@@ -134,7 +135,7 @@ def _run(arguments: argparse.Namespace, reporter: Reporter) -> int:
 
     boot, build = _which(arguments.image)
     settings = settings_from(arguments, build)
-    _bring_qemu(settings, reporter)
+    vm.bring_qemu(settings, reporter)
     if arguments.detach:
         machine = vm.start(boot, settings, reporter)
         _say_how_to_reach(machine, reporter)
@@ -166,7 +167,7 @@ def run_replayed(done: Replayed, arguments: argparse.Namespace, reporter: Report
         raise InputError(f"nothing of {formats} can be booted", hint="add --format kernel+initrd")
     boot = vm.boot_of(Path(done.build.outputs[0]))
     settings = settings_from(arguments, done.build)
-    _bring_qemu(settings, reporter)
+    vm.bring_qemu(settings, reporter)
     with vm.attached(boot, settings, reporter) as machine:
         _say_how_to_reach(machine, reporter)
         if arguments.exec is not None:
@@ -178,14 +179,6 @@ def run_replayed(done: Replayed, arguments: argparse.Namespace, reporter: Report
             return 0
         vm.stop(machine, reporter)
     return status
-
-
-def _bring_qemu(settings: Settings, reporter: Reporter) -> None:
-    """QEMU, from the distribution's packages where this machine lacks it."""
-    from thanos_tui.images import tools
-    from thanos_tui.vm.qemu import PROGRAMS
-
-    tools.ensure([PROGRAMS[settings.architecture]], reporter)
 
 
 def _say_how_to_reach(machine: Machine, reporter: Reporter) -> None:

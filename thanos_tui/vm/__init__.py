@@ -1,6 +1,6 @@
 """Machines: QEMU runs an output, and these functions start, watch and stop it (docs/machines.md)."""
 
-from thanos_tui.vm.life import Stopped, attached, reboot, start, stop, wait
+from thanos_tui.vm.life import Stopped, attached, bring_qemu, reboot, start, stop, wait
 from thanos_tui.vm.ports import Forward, parse_forward
 from thanos_tui.vm.qemu import Boot, Settings, boot_of
 from thanos_tui.vm.registry import Machine, find, machines, remove
@@ -16,6 +16,7 @@ __all__ = [
     "Stopped",
     "attached",
     "boot_of",
+    "bring_qemu",
     "check_up",
     "find",
     "last_lines",

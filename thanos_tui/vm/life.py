@@ -57,6 +57,16 @@ class Stopped:
     seconds: float
 
 
+def bring_qemu(settings: Settings, reporter: Reporter) -> None:
+    """Have the QEMU that these settings need: from the distribution's packages where this host lacks it.
+
+    Raises HostError.
+    """
+    from thanos_tui.images import tools
+
+    tools.ensure([qemu.PROGRAMS[settings.architecture]], reporter)
+
+
 def start(boot: Boot, settings: Settings | None = None, reporter: Reporter | None = None) -> Machine:
     """Start a machine that outlives this program, and return it once QEMU runs.
 

@@ -75,7 +75,8 @@ def notices(app: ThanosApp) -> list[str]:
 def test_without_machines_it_says_how_to_get_one(app: ThanosApp, drive: Drive, build: Callable[..., Build]) -> None:
     async def script(pilot: Any) -> None:
         pane = await at_machines(pilot)
-        await until(pilot, lambda: "no machine" in str(pane.query_one("#none", Static).content))
+        said = pane.query_one("#none", Static)
+        await until(pilot, lambda: "no machine yet. Build one first" in str(said.content))
         for key in ("x", "R", "t", "p"):
             await pilot.press(key)
         assert any("there is no machine" in each for each in notices(app))
@@ -83,6 +84,8 @@ def test_without_machines_it_says_how_to_get_one(app: ThanosApp, drive: Drive, b
         await until(pilot, lambda: isinstance(app.screen, ChooseFile))
         await pilot.press("escape")
         build()
+        await pilot.press("1", "4")
+        await until(pilot, lambda: "b boots tiny-bios.img" in str(said.content))
         await pilot.press("b")
         await until(pilot, lambda: isinstance(app.screen, Choices))
         assert "tiny-bios.img" in str(app.screen.query_one(OptionList).get_option_at_index(0).prompt)
@@ -366,7 +369,8 @@ def test_remove_asks_first_and_not_while_it_runs(app: ThanosApp, drive: Drive, s
         await pilot.press("enter")
         await until(pilot, lambda: not pane.machines)
         assert not machine.directory.exists()
-        await until(pilot, lambda: "no machine" in str(pane.query_one("#none", Static).content))
+        said = pane.query_one("#none", Static)
+        await until(pilot, lambda: "no machine yet. Build one first" in str(said.content))
 
     drive(app, script)
 

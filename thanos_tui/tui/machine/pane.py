@@ -14,14 +14,13 @@ from textual.reactive import reactive
 from textual.widgets import ContentSwitcher, Static
 
 from thanos_tui import vm
-from thanos_tui.builds import Build, builds, built_as
+from thanos_tui.builds import Build, bootable, built_as, settings_for
 from thanos_tui.errors import InputError, Interrupted, ThanosError
 from thanos_tui.events import Event, LogLine, Reporter, StepStarted
 from thanos_tui.tui.keys import key
 from thanos_tui.tui.lines import Lines
 from thanos_tui.tui.look import look
 from thanos_tui.tui.machine import rows
-from thanos_tui.tui.machine.choosing import bootable, settings_for
 from thanos_tui.tui.machine.log import SerialLog
 from thanos_tui.tui.machine.screen import ScreenView
 from thanos_tui.tui.machine.views import VIEWS, ViewLine
@@ -231,13 +230,16 @@ class MachinePane(Pane):
 
     def _empty(self, problem: str) -> None:
         self.query_one("#views", ContentSwitcher).current = "none"
-        known = builds()
-        hint = (
-            f"b boots {Path(known[0].outputs[0]).name}, which was built last."
-            if known
-            else "Build one first: 3, or Ctrl+B."
-        )
-        self.query_one("#none", Static).update(problem or f"There is no machine yet. {hint}")
+        self._explain(problem)
+
+    @work(exclusive=True, group="empty", exit_on_error=False)
+    async def _explain(self, problem: str) -> None:
+        """Say why no machine is shown: the problem, or else that there is none yet, and how to begin."""
+        if not problem:
+            known = await perform(bootable)
+            last = f"b boots {Path(known[0]).name}, which was built last." if known else ""
+            problem = f"There is no machine yet. {last or 'Build one first: 3, or Ctrl+B.'}"
+        self.query_one("#none", Static).update(problem)
 
     def _summarise(self) -> None:
         line, machine = self.query_one(ViewLine), self.machine
@@ -319,12 +321,9 @@ class MachinePane(Pane):
     @work(group="start", exit_on_error=False)
     async def _begin(self, image: Callable[[], Boot], settings: Settings) -> None:
         def work() -> Machine:
-            from thanos_tui.images import tools
-            from thanos_tui.vm.qemu import PROGRAMS
-
             boot = image()
             reporter = Reporter(self._tell_of)
-            tools.ensure([PROGRAMS[settings.architecture]], reporter)
+            vm.bring_qemu(settings, reporter)
             return vm.start(boot, settings, reporter)
 
         self._activity("Starting a machine")
