@@ -61,6 +61,7 @@ class Document:
         self._undone: list[Snapshot] = []
         self._done: list[Snapshot] = []
         self._config: tuple[int, Config] | None = None
+        self._unsaved: tuple[int, frozenset[str]] | None = None
 
     @classmethod
     def open(cls, path: Path, settings: Iterable[str] = ()) -> Document:
@@ -192,16 +193,21 @@ class Document:
         return changed(self.current.resolved)
 
     def unsaved(self) -> frozenset[str]:
-        """The options of which the file would say something else after saving.
+        """The options of which the file would say something else after saving; found once for each state.
 
         Those from the command line do not count: whoever gave them there can give them again.
         """
+        revision, kept = self.revision, self._unsaved
+        if kept is not None and kept[0] == revision:
+            return kept[1]
         now, then = self.changed(), changed(self.on_disk)
-        return frozenset(
+        found = frozenset(
             name
             for name in {**now, **then}
             if now.get(name) != then.get(name) and not isinstance(self[name].origin, OnCommandLine)
         )
+        self._unsaved = (revision, found)
+        return found
 
     @property
     def dirty(self) -> bool:

@@ -51,11 +51,12 @@ class Hit:
 class _Entry:
     """An option's texts that never change, folded; the name and the prompt first.
 
-    phrase: the name and the prompt. letters: all there are in them.
+    whole: all of them. phrase: the name and the prompt. letters: all there are in those two.
     """
 
     name: str
     fields: tuple[tuple[Field, str], ...]
+    whole: str
     phrase: str
     letters: frozenset[str]
 
@@ -74,7 +75,8 @@ def make_index(catalogue: Catalogue) -> Index:
     for option in catalogue.options.values():
         fields = tuple((field, fold(text)) for field, text in texts(option).items() if text)
         phrase = fold(f"{option.name} {option.prompt}")
-        entries.append(_Entry(option.name, fields, phrase, frozenset(phrase)))
+        whole = "\n".join(text for _, text in fields)
+        entries.append(_Entry(option.name, fields, whole, phrase, frozenset(phrase)))
     return Index(catalogue, tuple(entries))
 
 
@@ -141,9 +143,10 @@ def _score(entry: _Entry, words: Sequence[str], value: str) -> float | None:
     total = 0.0
     for word in words:
         best = 0.0
-        for field, text in entry.fields:
-            if word in text and _WORTH[field][0] > best:
-                best = max(best, _found(word, text, _WORTH[field]))
+        if word in entry.whole:
+            for field, text in entry.fields:
+                if word in text and _WORTH[field][0] > best:
+                    best = max(best, _found(word, text, _WORTH[field]))
         if value and best < _WORTH["value"][0] and word in value:
             best = max(best, _found(word, value, _WORTH["value"]))
         if best < _LETTERS["prompt"] and entry.letters.issuperset(word):
