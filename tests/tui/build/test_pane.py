@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -61,12 +62,11 @@ async def opened(pilot: Pilot[Any]) -> BuildPane:
 
 
 async def until(pilot: Pilot[Any], condition: Callable[[], object]) -> None:
-    for _ in range(500):
-        if condition():
-            await pilot.pause()
-            return
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline, "it never came to that"
         await pilot.pause(0.02)
-    raise AssertionError("it never came to that")
+    await pilot.pause()
 
 
 async def built(pilot: Pilot[Any], key: str = "b") -> BuildPane:
@@ -257,6 +257,7 @@ def test_the_last_build_is_there_when_the_app_starts_again(drive: Drive, app: Ap
         pane = await opened(pilot)
         await until(pilot, lambda: "Size by component" in shown(pane, "report"))
         assert "box-kernel" in shown(pane, "report")
+        assert pane.screen.focused is pane.query_one("#report")
         await pilot.press("m")
         await pilot.pause()
 

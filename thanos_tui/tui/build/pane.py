@@ -154,7 +154,8 @@ class BuildPane(Pane):
         self._redraw()
 
     def focus_first(self) -> None:
-        self.query_one("#report" if self.has_class("-report") else "#steps").focus()
+        # At once: by the time of the next message the report may be shown in the place of the steps.
+        self.screen.set_focus(self.query_one("#report" if self.has_class("-report") else "#steps"))
 
     def document_changed(self) -> None:
         self._redraw_head()
@@ -277,11 +278,16 @@ class BuildPane(Pane):
         files = tuple(
             report.File(str(Path(one.path).absolute()), one.format, one.size, one.sha256) for one in replayed.artefacts
         )
-        self._report = report.Report(replayed.build, files, outcome.before, outcome.changed, replayed.changes)
+        self._show_report(report.Report(replayed.build, files, outcome.before, outcome.changed, replayed.changes))
+
+    def _show_report(self, found: Report) -> None:
+        """Show a report in the place of the steps; the focus, if it was there, goes with it."""
+        self._report = found
         self._draw_report()
+        at_steps = self.screen.focused is self.query_one("#steps")
         self.add_class("-report")
-        if self.query_one("#steps").has_focus:
-            self.query_one("#report").focus()
+        if at_steps:
+            self.focus_first()
 
     @work(exclusive=True, group="recall", exit_on_error=False)
     async def _recall(self) -> None:
@@ -294,9 +300,7 @@ class BuildPane(Pane):
 
         found = await perform(known)
         if found is not None and self._run is None:
-            self._report = found
-            self._draw_report()
-            self.add_class("-report")
+            self._show_report(found)
             self._turn()
 
     # What threads report
