@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
+from rich.cells import set_cell_size
 from textual import on, work
 from textual.app import ComposeResult
 from textual.containers import Vertical
@@ -204,4 +205,4 @@ def _row(entry: listing.Entry, width: int) -> Content:
     name = look().cut(listing.shown(entry.name) + ("/" if entry.directory else ""), width)
     if entry.directory:
         return Content.styled(name, "bold")
-    return Content.assemble(name.ljust(width), (f"{size(entry.size):>10}", "$text-muted"))
+    return Content.assemble(set_cell_size(name, width), (f"{size(entry.size):>10}", "$text-muted"))

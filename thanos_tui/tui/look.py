@@ -78,10 +78,12 @@ class Look:
         return bar + self.empty * (width - len(bar))
 
     def cut(self, text: str, width: int) -> str:
-        """``text`` in ``width`` characters at most, with an ellipsis where something had to go."""
-        if len(text) <= width:
+        """``text`` in ``width`` cells at most, with an ellipsis where something had to go."""
+        from rich.cells import cell_len, set_cell_size  # not needed for `--help`
+
+        if cell_len(text) <= width:
             return text
-        return text[: max(0, width - 1)] + self.ellipsis if width > 0 else ""
+        return set_cell_size(text, width - 1).rstrip() + self.ellipsis if width > 0 else ""
 
 
 UNICODE = Look()

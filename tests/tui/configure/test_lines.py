@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from thanos_tui.tui.configure.lines import cut, spread, width_of, wrapped
+from thanos_tui.tui.configure.lines import spread, width_of, wrapped
 
 
 def texts(rows: list[list[tuple[str, str]]]) -> list[str]:
@@ -36,13 +36,6 @@ def test_nothing_is_wider_than_the_row_and_nothing_is_lost(
     assert all(cell_len(text.rstrip()) <= width for text in texts(rows))
     letters = "".join(text for text, _ in pieces).replace(" ", "").replace("\n", "")
     assert "".join(texts(rows)).replace(" ", "") == letters
-
-
-def test_what_is_cut_says_so() -> None:
-    assert cut("hello", 5) == "hello"
-    assert cut("hello there", 6) == "hello…"
-    assert cut("日本語", 4) == "日…"
-    assert cut("hello", 0) == ""
 
 
 def test_the_right_side_gives_way() -> None:

@@ -88,6 +88,8 @@ def test_cutting() -> None:
     assert UNICODE.cut("hostname", 8) == "hostname"
     assert UNICODE.cut("hostname", 5) == "host…"
     assert ASCII.cut("hostname", 5) == "host~"
+    assert UNICODE.cut("hello there", 7) == "hello…"
+    assert UNICODE.cut("日本語", 4) == "日…"
     assert UNICODE.cut("hostname", 0) == ""
 
 

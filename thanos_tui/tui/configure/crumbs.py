@@ -12,7 +12,6 @@ from textual.reactive import reactive
 from textual.widget import Widget
 
 from thanos_tui.editing.rows import Path
-from thanos_tui.tui.configure.lines import cut
 from thanos_tui.tui.look import look
 
 _TOP = "ThanOS"
@@ -46,9 +45,9 @@ class Crumbs(Widget):
     def render(self) -> Content:
         *above, last = self._parts()
         between = self._between()
-        note = cut(self.note, self.size.width // 2)
+        note = look().cut(self.note, self.size.width // 2)
         room = self.size.width - cell_len(note) - 2
-        left = cut("".join(part + between for part in above) + last, room)
+        left = look().cut("".join(part + between for part in above) + last, room)
         split = min(len(left), sum(len(part) + len(between) for part in above))
         gap = self.size.width - cell_len(left) - cell_len(note)
         return Content.assemble(

@@ -12,7 +12,7 @@ from textual.geometry import Size
 from textual.strip import Strip
 
 from thanos_tui.tui.configure.facts import Paragraph
-from thanos_tui.tui.configure.lines import LineView, Piece, wrapped
+from thanos_tui.tui.configure.lines import Piece, RowView, wrapped
 from thanos_tui.tui.dialog import Dialog
 from thanos_tui.tui.keys import key
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _LABEL = 13  # cells; "Selected by" is the longest label
 
 
-class Detail(LineView, can_focus=True):
+class Detail(RowView, can_focus=True):
     """Paragraphs of styled text, wrapped to the width there is; scrolls when it has the focus."""
 
     DEFAULT_CSS = """

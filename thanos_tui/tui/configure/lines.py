@@ -25,18 +25,10 @@ def width_of(pieces: Iterable[Piece]) -> int:
     return sum(cell_len(text) for text, _ in pieces)
 
 
-def cut(text: str, width: int) -> str:
-    """A text in so many cells at most, with an ellipsis where something had to go."""
-    if cell_len(text) <= width:
-        return text
-    if width < 1:
-        return ""
-    return set_cell_size(text, width - 1).rstrip() + look().ellipsis
-
-
 def fitted(pieces: Sequence[Piece], width: int) -> list[Piece]:
     """The pieces as far as there is room for them; the last one shown is cut."""
     found: list[Piece] = []
+    cut = look().cut
     for text, style in pieces:
         shown = cut(text, width)
         if shown:
@@ -117,11 +109,11 @@ def _lit(over: Style, name: str) -> Style:
     return over + Style(underline=True) if name == "match" else over
 
 
-class LineView(ScrollView):
+class RowView(ScrollView):
     """A scrolling view that draws its own rows; those who extend it say how many there are and what is in each."""
 
     DEFAULT_CSS = """
-    LineView { overflow-x: hidden; overflow-y: auto; scrollbar-size-vertical: 1; }
+    RowView { overflow-x: hidden; overflow-y: auto; scrollbar-size-vertical: 1; }
     """
     PREFIX: ClassVar[str] = ""  # of the names of its styles
 

@@ -12,7 +12,7 @@ from textual.message import Message
 from textual.strip import Strip
 
 from thanos_tui.editing.rows import Row, index_of
-from thanos_tui.tui.configure.lines import LineView, Piece, cut, spread
+from thanos_tui.tui.configure.lines import Piece, RowView, spread
 from thanos_tui.tui.keys import key
 from thanos_tui.tui.look import look
 
@@ -23,7 +23,7 @@ _MARKERS = 3  # cells before the symbol: a problem or warning, changed or unsave
 _KEPT = 2000  # strips; a menu has some dozens of rows, each drawn with and without the cursor
 
 
-class MenuList(LineView, can_focus=True):
+class MenuList(RowView, can_focus=True):
     """The rows of one menu, with a cursor."""
 
     DEFAULT_CSS = """
@@ -170,12 +170,17 @@ class MenuList(LineView, can_focus=True):
         super().forget_strips()
         self._kept.clear()
 
+    def draw_anew(self) -> None:
+        """Draw the rows again: what they say has changed, whatever they are."""
+        self._kept.clear()
+        self.refresh()
+
     def render_line(self, y: int) -> Strip:
         width = self.scrollable_content_region.width
         index = y + self.scroll_offset.y
         if index >= len(self.rows):
             text = f"   {self.empty}" if not self.rows and y == 0 else ""
-            return self.strip_of([(cut(text, width), "note")], width)
+            return self.strip_of([(look().cut(text, width), "note")], width)
         row = self.rows[index]
         # 0: an ordinary row, 1: under the cursor, 2: under the cursor while the keys go elsewhere.
         state = 0 if index != self.cursor else 1 if self.has_focus else 2
@@ -267,4 +272,4 @@ _SYMBOL_STYLES: Mapping[str, str] = {"[*]": "on", "[ ]": "off", "-*-": "locked",
 def clipped(symbol: str, width: int) -> str:
     """A symbol with no longer a value than leaves room for the prompt."""
     most = max(12, width * 2 // 5)
-    return symbol if cell_len(symbol) <= most else f"({cut(symbol[1:-1], most - 2)})"
+    return symbol if cell_len(symbol) <= most else f"({look().cut(symbol[1:-1], most - 2)})"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from rich.cells import cell_len, set_cell_size
+from rich.cells import cell_len
 from textual.content import Content
 from textual.message import Message
 from textual.reactive import reactive
@@ -82,12 +82,8 @@ class SessionLine(Widget, can_focus=True):
         each = max(4, min(_LONGEST, self.size.width // max(1, len(self.labels)) - 5))
         texts = []
         for label in self.labels:
-            title = (
-                label.title
-                if cell_len(label.title) <= each
-                else (set_cell_size(label.title, each - 1) + symbols.ellipsis)
-            )
-            texts.append((symbols.warning if label.rang else marks.get(label.phase, symbols.dot), title))
+            mark = symbols.warning if label.rang else marks.get(label.phase, symbols.dot)
+            texts.append((mark, symbols.cut(label.title, each)))
         return texts
 
     def render(self) -> Content:
