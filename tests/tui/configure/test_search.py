@@ -63,6 +63,21 @@ def test_results_follow_what_is_typed_and_show_why(drive: Drive) -> None:
     drive(ThanosApp(Document.new()), script)
 
 
+def test_each_letter_is_highlighted_in_rows_that_stay(drive: Drive) -> None:
+    async def script(pilot: Script) -> None:
+        await look_for(pilot, "op")
+        rows = found(pilot)
+        await pilot.press("t")
+        await pilot.pause()
+        assert found(pilot) == rows
+        drawn = pilot.app.export_screenshot()
+        search_of(pilot).results.draw_anew()
+        await pilot.pause()
+        assert pilot.app.export_screenshot() == drawn
+
+    drive(ThanosApp(document_of(many(60))), script, size=(120, 40))
+
+
 def test_values_and_help_are_searched_and_shown(drive: Drive) -> None:
     async def script(pilot: Script) -> None:
         await look_for(pilot, "ntp.org")

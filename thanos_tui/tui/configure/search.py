@@ -10,6 +10,8 @@ from textual import on
 from textual.app import ComposeResult
 from textual.containers import Container, Horizontal, Vertical
 from textual.content import Content
+from textual.geometry import Size
+from textual.reactive import Reactive
 from textual.widgets import Input, Static
 
 from thanos_tui.editing import search
@@ -24,6 +26,7 @@ from thanos_tui.tui.look import look
 if TYPE_CHECKING:
     from textual.binding import BindingType
 
+    from thanos_tui.options import State
     from thanos_tui.tui.configure.pane import ConfigurePane
 
 _MOST = 100  # results: nobody reads more
@@ -56,7 +59,7 @@ class Results(MenuList):
         super().__init__(moved, id=id)
         self.empty = "Nothing was found: every word must be in the name, prompt, help or value."
         self.hits: Mapping[str, search.Hit] = {}
-        self.texts: Mapping[str, Mapping[search.Field, str]] = {}
+        self.states: Mapping[str, State] = {}
 
     def left_of(self, row: Row, width: int) -> list[Piece]:
         plain = "" if row.active else "hidden"
@@ -77,7 +80,8 @@ class Results(MenuList):
             return [(row.note, "note")]
         for field in ("value", "choices", "help"):
             if field in spans:
-                return snippet(self.texts[row.name][field], spans[field])
+                state = self.states[row.name]
+                return snippet(search.texts(state.option, state.value)[field], spans[field])
         return [(row.note, "note")]
 
 
@@ -102,6 +106,15 @@ def snippet(text: str, spans: Sequence[search.Span]) -> list[Piece]:
     return [(before, "note"), *highlighted(text[start:end], inside, "note"), (after, "note")]
 
 
+class Query(Input):
+    """The line to type in. It is as wide as there is room, so a letter never changes the layout.
+
+    Textual's own lays the whole screen out at each letter, which is then drawn in two frames.
+    """
+
+    virtual_size = Reactive(Size(0, 0))
+
+
 class Search(Dialog[tuple[str, Kept]]):
     """A line to type in, the options found below it, and the details of the one under the cursor.
 
@@ -114,7 +127,7 @@ class Search(Dialog[tuple[str, Kept]]):
     Search #line { height: 1; background: $surface; }
     Search #line Static { width: auto; padding: 0 1; color: $text-primary; text-style: bold; }
     Search Input, Search Input:focus { border: none; height: 1; width: 1fr; background: $boost; padding: 0 1; }
-    Search #count { color: $text-muted; text-style: none; }
+    Search #count { width: 12; text-align: right; color: $text-muted; text-style: none; }
     Search #body { layout: horizontal; height: 1fr; }
     Search About { width: 45%; height: 100%; }
     Search.-narrow #body { layout: vertical; }
@@ -139,7 +152,7 @@ class Search(Dialog[tuple[str, Kept]]):
         with Vertical(id="box"):
             with Horizontal(id="line"):
                 yield Static("Find", markup=False)
-                yield Input(self.kept.query if self.kept else "", select_on_focus=False)
+                yield Query(self.kept.query if self.kept else "", select_on_focus=False)
                 yield Static(id="count", markup=False)
             with Container(id="body"):
                 yield Results(self._moved, id="results")
@@ -176,16 +189,16 @@ class Search(Dialog[tuple[str, Kept]]):
             hits = search.search(pane.index, self._query, _MOST, resolved.values)
             results.hits = {hit.name: hit for hit in hits}
         options = document.catalogue.options
-        results.texts = {name: search.texts(options[name], resolved.values[name]) for name in results.hits}
+        results.states = resolved.states
         between = f" {look().closed} "
         marked = pane.marked()
         made = tuple(
             option_row(resolved, marked, name, note=breadcrumb(options[name].menu, between)) for name in results.hits
         )
-        results.forget_strips()
+        results.draw_anew()
         results.show(made, (self.name_at,) if stay else (made[0].key if made else None), None if stay else 0)
         count = len(made)
-        self.query_one("#count", Static).update(f"{count}{'+' if count == _MOST else ''} found")
+        self.query_one("#count", Static).update(f"{count}{'+' if count == _MOST else ''} found", layout=False)
 
     @on(Input.Submitted)
     def _submitted(self, event: Input.Submitted) -> None:
