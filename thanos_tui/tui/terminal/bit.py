@@ -15,6 +15,7 @@ from thanos_tui.tui.terminal.emulator import (
     DIM,
     HIDDEN,
     ITALIC,
+    MOUSE,
     REVERSE,
     RGB,
     STRIKE,
@@ -31,7 +32,6 @@ from thanos_tui.tui.terminal.emulator import (
     text_of,
 )
 
-_MOUSE: dict[str, MouseMode] = {"x10": "press", "normal": "click", "button": "drag", "any": "move"}
 _ENCODING: dict[str, MouseEncoding] = {"utf8": "utf8", "sgr": "sgr", "urxvt": "urxvt"}
 
 
@@ -243,7 +243,7 @@ class Bittty:
     @property
     def mouse(self) -> tuple[MouseMode, MouseEncoding]:
         mouse = self._board.mouse
-        return _MOUSE.get(mouse.protocol.value, "off"), _ENCODING.get(mouse.encoding.value, "legacy")
+        return MOUSE.get(mouse.protocol.value, "off"), _ENCODING.get(mouse.encoding.value, "legacy")
 
     @property
     def bracketed_paste(self) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Literal, NamedTuple, Protocol
@@ -47,6 +47,8 @@ Row = tuple[tuple[str, Pen], ...]
 Shape = Literal["block", "underline", "bar"]
 MouseMode = Literal["off", "press", "click", "drag", "move"]  # what the guest wants to be told of
 MouseEncoding = Literal["legacy", "utf8", "sgr", "urxvt"]
+# By the names that both emulators have for them, which are xterm's.
+MOUSE: Mapping[str, MouseMode] = {"x10": "press", "normal": "click", "button": "drag", "any": "move"}
 
 
 class Cursor(NamedTuple):

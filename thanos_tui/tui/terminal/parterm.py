@@ -20,6 +20,7 @@ from thanos_tui.tui.terminal.emulator import (
     DIM,
     HIDDEN,
     ITALIC,
+    MOUSE,
     REVERSE,
     RGB,
     SHIFT,
@@ -53,7 +54,6 @@ _LEGACY = {
     ("backspace", SHIFT): b"\x7f", ("backspace", CTRL): b"\x08", ("escape", 0): b"\x1b", ("/", CTRL): b"\x1f",
     **{(f"f{13 + place}", 0): b"\x1b[%d~" % code for place, code in enumerate((25, 26, 28, 29, 31, 32, 33, 34))},
 }  # fmt: skip
-_MOUSE: dict[str, MouseMode] = {"x10": "press", "normal": "click", "button": "drag", "any": "move"}
 _ENCODING: dict[str, MouseEncoding] = {"Default": "legacy", "Utf8": "utf8", "Sgr": "sgr", "Urxvt": "urxvt"}
 _MASKS = (BOLD, DIM, ITALIC, UNDERLINE, BLINK, REVERSE, HIDDEN, STRIKE)
 _FLAGS = attrgetter("bold", "dim", "italic", "underline", "blink", "reverse", "hidden", "strikethrough")
@@ -212,7 +212,7 @@ class ParTerm:
 
     @property
     def mouse(self) -> tuple[MouseMode, MouseEncoding]:
-        mode = _MOUSE.get(self._terminal.mouse_mode(), "off")
+        mode = MOUSE.get(self._terminal.mouse_mode(), "off")
         return mode, _ENCODING.get(str(self._terminal.mouse_encoding()).rpartition(".")[2], "legacy")
 
     @property
