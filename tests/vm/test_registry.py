@@ -12,28 +12,18 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import records
 
 from thanos_tui.errors import HostError, InputError, MachineError
 from thanos_tui.vm import registry
 from thanos_tui.vm.ports import Forward
 from thanos_tui.vm.processes import Process, boot_id, start_ticks
-from thanos_tui.vm.registry import Record
 
-RECORD = Record(
+RECORD = replace(
+    records.RECORD,
     name="one",
-    created="2026-01-01T00:00:00+00:00",
     boot={"disk": "/images/one.vhd", "format": "vpc"},
-    memory_mib=64,
-    cpus=1,
-    architecture="amd64",
-    devices="qemu",
-    qemu="7.2",
-    accel="tcg",
-    accel_reason="it was asked for",
     forwards=(Forward(2222, 1234), Forward(53, 53, "udp")),
-    vnc_port=None,
-    host_key="ssh-ed25519 AAAA",
-    argv=("qemu", "-m", "64M"),
 )
 
 

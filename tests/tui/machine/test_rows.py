@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from records import RECORD
 
 from thanos_tui.errors import InputError
 from thanos_tui.tui.look import ASCII, UNICODE
@@ -13,25 +14,8 @@ from thanos_tui.tui.machine import rows
 from thanos_tui.tui.machine.form import FIELDS, settings_of
 from thanos_tui.tui.machine.typing import chord
 from thanos_tui.vm import Forward, Machine, Settings
-from thanos_tui.vm.registry import Record
 from thanos_tui.vm.timeline import Step, Timeline
 
-RECORD = Record(
-    name="box",
-    created="2026-01-02T03:04:05+00:00",
-    boot={"disk": "/images/box.vhd", "format": "vpc"},
-    memory_mib=512,
-    cpus=2,
-    architecture="amd64",
-    devices="qemu",
-    qemu="8.0",
-    accel="tcg",
-    accel_reason="there is no /dev/kvm",
-    forwards=(Forward(1235, 1234), Forward(8080, 80)),
-    vnc_port=5901,
-    host_key="ssh-ed25519 AAAA",
-    argv=("qemu",),
-)
 RUNNING = Machine(Path("/machines/box"), RECORD, "running", "", 42, 75.0)
 STOPPED = replace(
     RUNNING, record=replace(RECORD, name="old"), state="stopped", note="it powered off", pid=None, uptime=None

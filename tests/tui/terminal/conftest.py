@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import asyncssh
 import pytest
+from records import RECORD
 from textual.pilot import Pilot
 
 from thanos_tui import keys
@@ -20,7 +22,7 @@ from thanos_tui.tui.terminal.pane import ConsolePane
 from thanos_tui.tui.terminal.tabs import SessionLine
 from thanos_tui.tui.terminal.widget import TerminalView
 from thanos_tui.vm.ports import Forward
-from thanos_tui.vm.registry import Record, claim, write_record
+from thanos_tui.vm.registry import claim, write_record
 
 
 class Guest:
@@ -45,25 +47,10 @@ class Guest:
 
     def record(self, port: int, host_key: str = "") -> None:
         self.port = port
-        write_record(
-            self.directory,
-            Record(
-                name="m1",
-                created="2024-01-01T00:00:00+00:00",
-                boot={"kernel": "/none/kernel"},
-                memory_mib=1,
-                cpus=1,
-                architecture="x86_64",
-                devices="plain",
-                qemu="8",
-                accel="tcg",
-                accel_reason="a test",
-                forwards=(Forward(port, 22),),
-                vnc_port=None,
-                host_key=host_key or self.host_key,
-                argv=(),
-            ),
+        record = replace(
+            RECORD, name="m1", boot={"kernel": "/none/kernel"}, forwards=(Forward(port, 22),), vnc_port=None
         )
+        write_record(self.directory, replace(record, host_key=host_key or self.host_key))
 
     async def listen(self) -> None:
         guest = self
@@ -184,12 +171,14 @@ class Console:
         return "\n".join(self.view.emulator.texts())
 
     async def until(self, condition: Callable[[], object], what: str = "it") -> None:
-        for _ in range(700):
+        deadline = time.monotonic() + 60
+        while True:
             await self.pilot.pause()
             if condition():
                 return
+            shown = self.text() if self.pane._current else self.labels
+            assert time.monotonic() < deadline, f"waited for {what} in vain: {shown}"
             await asyncio.sleep(0.02)
-        raise AssertionError(f"waited for {what} in vain: {self.text() if self.pane._current else self.labels}")
 
     async def shows(self, text: str) -> None:
         await self.until(lambda: self.pane._current and text in self.text(), text)
