@@ -181,7 +181,10 @@ def test_programs_that_fail_are_named(system: Callable[..., Bootable], tmp_path:
 
 
 def test_a_missing_boot_record_names_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Path, "read_bytes", lambda self: (_ for _ in ()).throw(FileNotFoundError(self)))
+    def missing(path: Path) -> bytes:
+        raise FileNotFoundError(path)
+
+    monkeypatch.setattr(Path, "read_bytes", missing)
     with pytest.raises(HostError, match=r"mbr\.bin is not installed") as caught:
         preflight.check_programs([format_ for format_ in _formats() if format_.name == "vhd"])
     assert "syslinux-common" in str(caught.value.hint)

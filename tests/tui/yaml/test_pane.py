@@ -103,6 +103,14 @@ async def compare_with(pilot: Script, title: str) -> None:
     await pilot.press("enter")
 
 
+async def leads_to(pilot: Script, name: str) -> None:
+    """Wait until the cursor of the menu is at an option."""
+    await until(pilot, lambda: pilot.app.shown == "configure")
+    row = pilot.app.query_one(ConfigurePane).menu.row
+    assert row is not None
+    assert row.name == name
+
+
 async def go_to(pilot: Script, text: str) -> None:
     """Put the cursor on the first line that has a text."""
     view(pilot).go_to(next(n for n, line in enumerate(shown(pilot)) if text in line))
@@ -398,10 +406,7 @@ def test_the_difference_from_the_last_build_and_a_running_machine(
             assert "-   - name: rngd" in shown(pilot)
         await go_to(pilot, "name: rngd")
         await pilot.press("enter")
-        await until(pilot, lambda: app.shown == "configure")
-        row = app.query_one(ConfigurePane).menu.row
-        assert row is not None
-        assert row.name == "rngd"
+        await leads_to(pilot, "rngd")
 
     drive(app, script)
 
@@ -430,10 +435,7 @@ def test_a_line_leads_to_its_option(app: ThanosApp, drive: Drive, line: str, nam
         await open_yaml(pilot)
         await go_to(pilot, line)
         await pilot.press("enter")
-        await until(pilot, lambda: app.shown == "configure")
-        row = app.query_one(ConfigurePane).menu.row
-        assert row is not None
-        assert row.name == name
+        await leads_to(pilot, name)
 
     drive(app, script)
 
@@ -447,10 +449,7 @@ def test_a_line_of_several_options_asks_which(app: ThanosApp, drive: Drive) -> N
         rows = app.screen.query_one(OptionList)
         assert [str(option.prompt).split()[-1] for option in rows.options] == ["kernel.consoles", "kernel.cmdline"]
         await pilot.press("down", "enter")
-        await until(pilot, lambda: app.shown == "configure")
-        row = app.query_one(ConfigurePane).menu.row
-        assert row is not None
-        assert row.name == "kernel.cmdline"
+        await leads_to(pilot, "kernel.cmdline")
 
     drive(app, script)
 
@@ -465,10 +464,7 @@ def test_a_difference_leads_to_the_option_that_was_changed(app: ThanosApp, drive
                 await until(pilot, lambda: "difference" in head(pilot))
             await go_to(pilot, text)
             await pilot.press("enter")
-            await until(pilot, lambda: app.shown == "configure")
-            row = app.query_one(ConfigurePane).menu.row
-            assert row is not None
-            assert row.name == name
+            await leads_to(pilot, name)
 
     drive(app, script)
 
