@@ -35,7 +35,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel of what is checked out, built as anybody would."""
     place = tmp_path_factory.mktemp("wheel")
     # From a copy: builders put their leftovers beside the sources.
-    tracked = ("thanos_tui", "assets", "profiles", "pyproject.toml", "README.md", "LICENSE")
+    tracked = ("thanos_tui", "assets", "profiles", "stark", "pyproject.toml", "README.md", "LICENSE")
     source = place / "source"
     source.mkdir()
     for name in tracked:
@@ -65,7 +65,7 @@ def test_the_wheel_holds_all_assets_and_profiles_and_no_tests(wheel: Path) -> No
     import zipfile
 
     names = zipfile.ZipFile(wheel).namelist()
-    for directory in ("assets", "profiles"):
+    for directory in ("assets", "profiles", "stark"):
         prefix = f"thanos_tui/{directory}/"
         inside = {name.removeprefix(prefix) for name in names if name.startswith(prefix)}
         place = CHECKOUT / directory

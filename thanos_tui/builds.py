@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from thanos_tui.events import Took
 from thanos_tui.files import replacing, state_dir
+from thanos_tui.hardware import Peripherals
 
 if TYPE_CHECKING:
     from thanos_tui.linuxkit.config import Config
@@ -41,7 +42,7 @@ class Build:
 
     name: what its files begin with. profile: the profile's path, or "" for LinuxKit YAML.
     outputs: absolute paths of the files that can be booted, the profile's first format first.
-    memory_mib, cpus, architecture: of the machine that runs it. ssh_port: where its SSH server listens.
+    memory_mib, cpus, architecture, peripherals: of the machine that runs it. ssh_port: where its SSH server listens.
     identity: the private key that logs in, if the profile has one of its own.
     parts: what its components take; empty where that is not known. steps: how long its steps took when they were last
     done, which may have been in an earlier build. config: the file below ``state_dir()/configs`` with its YAML.
@@ -58,6 +59,7 @@ class Build:
     parts: tuple[PartSize, ...] = ()
     steps: tuple[Took, ...] = ()
     config: str = ""
+    peripherals: Peripherals = field(default_factory=Peripherals)
 
 
 def _path() -> Path:
@@ -75,12 +77,13 @@ def builds() -> list[Build]:
 
 def _read(entry: dict[str, Any]) -> Build:
     # Records of earlier versions say less.
-    lists = {
+    parsed = {
         "outputs": tuple(entry["outputs"]),
         "parts": tuple(PartSize(**part) for part in entry.get("parts", ())),
         "steps": tuple(Took(**step) for step in entry.get("steps", ())),
+        "peripherals": Peripherals(**entry.get("peripherals", {})),
     }
-    return Build(**{**entry, **lists})
+    return Build(**{**entry, **parsed})
 
 
 def remember(build: Build, config: Config | None = None) -> Build:
@@ -175,5 +178,10 @@ def settings_for(build: Build) -> Settings:
     """The machine that a build asks for."""
     from thanos_tui.vm import Settings
 
-    settings = Settings(memory_mib=build.memory_mib, cpus=build.cpus, architecture=build.architecture)
+    settings = Settings(
+        memory_mib=build.memory_mib,
+        cpus=build.cpus,
+        architecture=build.architecture,
+        peripherals=build.peripherals,
+    )
     return replace(settings, guest_ssh_port=build.ssh_port) if build.ssh_port else settings

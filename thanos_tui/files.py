@@ -10,13 +10,14 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
 from thanos_tui.errors import HostError
 
 APPLICATION = "thanos-tui"
+CACHE_LOCK = "lock"  # in the cache: shared by those who use it, held alone by who removes from it
 
 
 def _base(variable: str, default: str) -> Path:
@@ -49,6 +50,11 @@ def assets_dir() -> Path:
     """The catalogue, recipes and module lists: inside the installed package, or beside it in a checkout."""
     installed = Path(__file__).parent / "assets"
     return installed if installed.is_dir() else Path(__file__).parent.parent / "assets"
+
+
+def stark_dir() -> Path:
+    """The stark component: its recipe and Dockerfile, and the recipes of apps; where :func:`assets_dir` is."""
+    return assets_dir().parent / "stark"
 
 
 def profiles_dir() -> Path:
@@ -148,6 +154,20 @@ def wait_for_lock(descriptor: int, how: int, check: Callable[[], None]) -> None:
             time.sleep(0.05)
         else:
             return
+
+
+@contextmanager
+def cache_in_use() -> Iterator[None]:
+    """Keep what the cache holds from being removed as unused meanwhile (``cache.prune``); waits for who is removing.
+
+    A cache that cannot be written needs no such care, and whoever has to write there says what is wrong with it.
+    """
+    with ExitStack() as stack:
+        with suppress(OSError):
+            cache_dir().mkdir(parents=True, exist_ok=True)
+            stream = stack.enter_context((cache_dir() / CACHE_LOCK).open("w"))
+            fcntl.flock(stream, fcntl.LOCK_SH)
+        yield
 
 
 def nearest_existing(path: Path) -> Path:

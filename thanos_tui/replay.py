@@ -16,6 +16,8 @@ from thanos_tui import options, profile
 from thanos_tui.builds import Build, PartSize, remember
 from thanos_tui.errors import HostError
 from thanos_tui.events import Artefact, Reporter
+from thanos_tui.files import cache_in_use
+from thanos_tui.hardware import Peripherals
 from thanos_tui.linuxkit.config import Config
 from thanos_tui.options import BuildSettings, Resolved
 
@@ -113,6 +115,12 @@ def build(
         identity=str(key) if key.exists() else None,
         parts=made.parts,
         steps=tuple(reporter.took),
+        peripherals=Peripherals(
+            resolution=None if settings.resolution in (None, "auto") else settings.resolution,
+            outputs=settings.outputs or 1,
+            sound=settings.sound,
+            disk_mib=settings.disk_mib,
+        ),
     )
     return Replayed(made.artefacts, config, settings, made.changes, remember(build, config))
 
@@ -126,6 +134,7 @@ class Made:
     parts: tuple[PartSize, ...]
 
 
+@cache_in_use()
 def make(
     config: Config,
     settings: BuildSettings,
@@ -147,7 +156,7 @@ def make(
     from thanos_tui.files import cache_dir
     from thanos_tui.images import lock as locks
     from thanos_tui.images import provide, tools
-    from thanos_tui.images.package import Origin
+    from thanos_tui.images.package import Origin, mark_used
     from thanos_tui.images.store import Damaged, Store
 
     needed = [program for name in settings.formats for program in formats.get(name).needs]
@@ -186,6 +195,7 @@ def make(
     except Damaged as damaged:
         reporter.log(f"{damaged.message}: its image is made again", "warning")
         artefacts, used, parts = attempt()
+    mark_used(package for image in used.images.values() for package in image.packages)
     if before and not update:
         # What this build does not use stays pinned: a component switched off for once must come back as it was.
         used = locks.Lock({**before.images, **used.images})

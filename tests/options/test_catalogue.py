@@ -43,6 +43,7 @@ EXAMPLES: dict[str, Value] = {
     "packages.suite": "trixie",
     "sshd.authorized-keys": ("other.pub",),
     "sysctl.settings": ("vm.swappiness=10",),
+    "x11.resolution": "1024x768",
 }
 
 
@@ -51,7 +52,7 @@ def others(option: Option) -> Iterator[Value]:
     if option.type == "bool":
         yield from (False, True)
     elif option.type == "int":
-        yield option.ranges[0].low + 7
+        yield min(option.ranges[0].low + 7, option.ranges[0].high)
     elif option.type == "choice":
         yield from (choice.value for choice in option.values)
     elif option.values:

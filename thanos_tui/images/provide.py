@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from thanos_tui.errors import BuildError, IntegrityError, Interrupted
 from thanos_tui.events import Reporter, Step, StepPlanned
-from thanos_tui.files import assets_dir, cache_dir, replacing
+from thanos_tui.files import assets_dir, cache_dir, replacing, stark_dir
 from thanos_tui.images import recipes
 from thanos_tui.images.lock import Lock, LockedImage
 from thanos_tui.images.package import Origin as Origin
@@ -72,7 +72,8 @@ def provide(
     Raises InputError or BuildError where a reference is in no source, BuildError where a locked package cannot be had
     any more or an image does not come out as locked, and what apt, downloads and recipes raise.
     """
-    places = [*directories, assets_dir() / "linuxkit" / "recipes"]
+    # stark is the one recipe in the directory above its own.
+    places = [*directories, assets_dir() / "linuxkit" / "recipes", stark_dir() / "apps", stark_dir().parent]
     wanted = list(dict.fromkeys(references))
     images: dict[str, Image] = {}
     entries: dict[tuple[str, str], LockedImage] = {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -13,14 +13,15 @@ from typing import TYPE_CHECKING, Any, cast
 from thanos_tui import files
 from thanos_tui.errors import InputError
 from thanos_tui.options import expressions, templates
-from thanos_tui.options.catalogue import Catalogue
-from thanos_tui.options.expressions import Value
-from thanos_tui.options.filters import Surroundings, make_filters
+from thanos_tui.options.filters import READING, Surroundings, make_filters
 from thanos_tui.options.resolve import Resolved
 from thanos_tui.options.values import to_text
 
 if TYPE_CHECKING:
     from thanos_tui.linuxkit.config import Config
+    from thanos_tui.options.catalogue import Contribution
+    from thanos_tui.options.expressions import Value
+    from thanos_tui.options.templates import Filter
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,8 @@ class BuildSettings:
     size_mib: size of disk images; 0 leaves it to the format. compression: zstd's level. architecture: amd64 or arm64.
     mirrors, suite, keyring: of the Debian archives (``images.apt.Origin``); empty for what apt on this machine has.
     memory_mib, cpus: of the machine. ssh_port: where its SSH server listens; None where it has none.
+    resolution, outputs: of its screens (`WIDTHxHEIGHT` or `auto`; how many). sound: its sound card, as QEMU calls it.
+    disk_mib: the size of its data disk, 0 for none. None where the image has no use for it.
     """
 
     formats: tuple[str, ...]
@@ -44,6 +47,10 @@ class BuildSettings:
     memory_mib: int
     cpus: int
     ssh_port: int | None
+    resolution: str | None = None
+    outputs: int | None = None
+    sound: str | None = None
+    disk_mib: int = 0
 
 
 SETTINGS = frozenset(field.name for field in fields(BuildSettings))
@@ -88,8 +95,18 @@ def make_profile_key(profile_name: str) -> Path:
     return path
 
 
+Memo = dict[int, tuple[object, "Config"]]
+"""Contributions as they were rendered last, by their number, each with what it was rendered from."""
+
+
 def render(
-    resolved: Resolved, directory: Path, profile_name: str, *, make_key: bool = True, need_key: bool = True
+    resolved: Resolved,
+    directory: Path,
+    profile_name: str,
+    *,
+    make_key: bool = True,
+    need_key: bool = True,
+    memo: Memo | None = None,
 ) -> Config:
     """The LinuxKit config of these options. The same options and files give the same config, always.
 
@@ -97,6 +114,7 @@ def render(
     make_key: whether that pair is made where ``sshd.generate-key`` asks for it and it is missing; this is the only
     thing rendering ever writes. Without it the key is left out.
     need_key: whether it is an error that nobody's key is there to log in with; for a look at the config it is none.
+    memo: the caller keeps it from one call to the next with this catalogue, so that only what has changed is made anew.
 
     Raises InputError for problems in the options and for files that cannot be used, HostError where the key cannot be
     written.
@@ -109,13 +127,34 @@ def render(
     if resolved.values.get("sshd.generate-key") and make_key:
         make_profile_key(profile_name)
     surroundings = Surroundings(directory, profile_key=key if key.exists() else None, need_key=need_key)
-    document = fill(resolved.catalogue, resolved.values, surroundings)
-    # Control characters never get into it (values.py, filters.py), so JSON is YAML here.
-    text = json.dumps(document, ensure_ascii=False)
-    rendered = config.read(text, f"{profile_name} as rendered")
+    rendered = _contributions(resolved, surroundings, f"{profile_name} as rendered", {} if memo is None else memo)
     extra = resolved.values.get("extra.yaml")
     paths = [surroundings.path(item) for item in extra] if isinstance(extra, tuple) else []
-    return config.merge([rendered, *map(_read_yaml, paths)])
+    # They join as several files do for `linuxkit build`: what is said of the kernel replaces, lists are appended.
+    return config.merge([*rendered, *map(_read_yaml, paths)])
+
+
+def _contributions(resolved: Resolved, surroundings: Surroundings, file: str, memo: Memo) -> Iterator[Config]:
+    """The catalogue's contributions that hold, one after the other; ``file``: what errors call them."""
+    from thanos_tui.linuxkit import config
+
+    values, filters = resolved.values, make_filters(surroundings)
+    for number, contribution in enumerate(resolved.catalogue.contributions):
+        if not expressions.holds(contribution.condition, values):
+            continue
+        # What files say is looked up each time; everything else follows from the values.
+        text = _filled(contribution, values, filters) if contribution.filters & READING else None
+        given = (file, text or [values[name] for name in contribution.names])
+        made_from, made = memo.get(number, (None, None))
+        if made is None or made_from != given:
+            made = config.read(text or _filled(contribution, values, filters), file)
+            memo[number] = given, made
+        yield made
+
+
+def _filled(contribution: Contribution, values: Mapping[str, Value], filters: Mapping[str, Filter]) -> str:
+    """A contribution as YAML. Control characters never get into it (values.py, filters.py), so JSON is YAML here."""
+    return json.dumps(templates.fill(contribution.template, values, filters), ensure_ascii=False)
 
 
 def _read_yaml(path: Path) -> Config:
@@ -128,31 +167,12 @@ def _read_yaml(path: Path) -> Config:
     return config.read(data, str(path))
 
 
-def preview(resolved: Resolved, directory: Path, profile_name: str) -> Config:
+def preview(resolved: Resolved, directory: Path, profile_name: str, memo: Memo | None = None) -> Config:
     """The config as far as it can be told now: nothing is written, and nobody's key being there is no error.
 
     Raises InputError as :func:`render` does for everything else.
     """
-    return render(resolved, directory, profile_name, make_key=False, need_key=False)
-
-
-def fill(catalogue: Catalogue, values: Mapping[str, Value], surroundings: Surroundings) -> dict[str, Any]:
-    """The LinuxKit YAML as plain data: the catalogue's contributions that hold, one after the other.
-
-    They join as several files do for ``linuxkit build``: what is said of the kernel replaces, lists are appended.
-    """
-    filters = make_filters(surroundings)
-    document: dict[str, Any] = {}
-    for contribution in catalogue.contributions:
-        if not expressions.holds(contribution.condition, values):
-            continue
-        sections = cast(dict[str, Any], templates.fill(contribution.template, values, filters))
-        for section, content in sections.items():
-            if section == "kernel":
-                document.setdefault(section, {}).update(content)
-            else:
-                document.setdefault(section, []).extend(content)
-    return document
+    return render(resolved, directory, profile_name, make_key=False, need_key=False, memo=memo)
 
 
 def as_arguments(resolved: Resolved, base: Resolved) -> list[str]:

@@ -160,6 +160,7 @@ def _start(boot: Boot, settings: Settings, reporter: Reporter) -> tuple[Machine,
                 vnc_port=None,
                 host_key=_host_key(directory),
                 argv=(),
+                peripherals=settings.peripherals,
             )
             for _ in range(_ATTEMPTS):
                 argv = qemu.command(program, boot, settings, devices, chosen.name, record.name, forwards, vnc_port)

@@ -6,11 +6,12 @@ Everything here is pure: no file is read but to find out what a path means, and 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from thanos_tui.errors import InputError
+from thanos_tui.hardware import Peripherals
 from thanos_tui.vm.ports import ADDRESS, Forward
 
 SSH_PORT = 1234  # sshd's port in ThanOS; on the host the preferred one
@@ -57,6 +58,7 @@ class Settings:
     ssh_port: the host port that leads to sshd; None prefers 1234 and takes another if that is in use.
     guest_ssh_port: where sshd listens in the guest.
     publish: further ports that lead into the machine.
+    peripherals: what the image expects beside that.
     vnc_port: None shows the screen nowhere (a screenshot works all the same), 0 offers it by VNC on a free port.
     """
 
@@ -69,6 +71,7 @@ class Settings:
     ssh_port: int | None = None
     guest_ssh_port: int = SSH_PORT
     publish: tuple[Forward, ...] = ()
+    peripherals: Peripherals = field(default_factory=Peripherals)
     vnc_port: int | None = None
 
 

@@ -23,12 +23,13 @@ import shutil
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from thanos_tui.errors import HostError, InputError, MachineError, nearest
 from thanos_tui.files import replacing, state_dir
+from thanos_tui.hardware import Peripherals
 from thanos_tui.vm.ports import Forward
 from thanos_tui.vm.processes import Process
 from thanos_tui.vm.qemu import HOST_KEY, Accel
@@ -45,6 +46,7 @@ class Record:
 
     boot: what it boots, as paths and words. argv: QEMU's command line, relative to the directory.
     forwards: ports of this host that lead into it; the first one is sshd's.
+    peripherals: screens, sound card and data disk.
     accel, accel_reason: what runs its instructions, and why. host_key: its public SSH host key, one line.
     """
 
@@ -62,6 +64,7 @@ class Record:
     vnc_port: int | None
     host_key: str
     argv: tuple[str, ...]
+    peripherals: Peripherals = field(default_factory=Peripherals)
 
 
 @dataclass(frozen=True)
@@ -225,7 +228,7 @@ def abandon(directory: Path, whole: bool) -> None:
 
 def write_record(directory: Path, record: Record) -> None:
     """Write machine.json, whole or not at all; HostError where that cannot be done."""
-    value = {**vars(record), "schema": SCHEMA, "forwards": [vars(each) for each in record.forwards]}
+    value = {**asdict(record), "schema": SCHEMA}
     with replacing(directory / "machine.json", 0o600) as stream:
         stream.write(json.dumps(value, indent=2).encode() + b"\n")
 
@@ -289,6 +292,7 @@ def _record(directory: Path) -> Record | None:
     try:
         value["forwards"] = tuple(Forward(**each) for each in value["forwards"])
         value["argv"] = tuple(value["argv"])
+        value["peripherals"] = Peripherals(**value.get("peripherals", {}))
         return Record(**value)
     except (KeyError, TypeError):
         return None

@@ -97,6 +97,7 @@ def settings_of(machine: Machine) -> Settings:
         devices=record.devices,
         guest_ssh_port=ssh.guest,
         publish=tuple(more),
+        peripherals=record.peripherals,
         vnc_port=record.vnc_port,
     )
 
