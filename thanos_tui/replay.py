@@ -195,10 +195,10 @@ def make(
     except Damaged as damaged:
         reporter.log(f"{damaged.message}: its image is made again", "warning")
         artefacts, used, parts = attempt()
-    mark_used(package for image in used.images.values() for package in image.packages)
     if before and not update:
         # What this build does not use stays pinned: a component switched off for once must come back as it was.
         used = locks.Lock({**before.images, **used.images})
+    mark_used(package for image in used.images.values() for package in image.packages)
     # Only a build that worked is worth repeating.
     if lock:
         try:

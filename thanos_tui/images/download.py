@@ -16,7 +16,7 @@ from thanos_tui.errors import BuildError, HostError, IntegrityError
 from thanos_tui.events import Reporter, Step
 from thanos_tui.files import cache_dir, unwritable, wait_for_lock
 from thanos_tui.images.apt import Apt, together
-from thanos_tui.images.package import Package
+from thanos_tui.images.package import Package, cached, mark_used
 from thanos_tui.words import counted
 
 _PARALLEL = 4
@@ -25,11 +25,6 @@ _ROUNDS = 3
 
 class Gone(BuildError):
     """The archive does not have a package any more."""
-
-
-def cached(package: Package) -> Path:
-    """Where a package is, or will be, in the cache."""
-    return cache_dir() / "packages" / package.sha256[:2] / f"{package.sha256}.deb"
 
 
 def fetch(packages: Iterable[Package], apt: Apt, reporter: Reporter, *, offline: bool = False) -> dict[Package, Path]:
@@ -55,6 +50,7 @@ def fetch(packages: Iterable[Package], apt: Apt, reporter: Reporter, *, offline:
                     _download(missing, apt, reporter)
         except OSError as error:
             raise unwritable(directory, error) from error
+    mark_used(wanted)
     return {package: cached(package) for package in wanted}
 
 

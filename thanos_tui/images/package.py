@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from thanos_tui.files import cache_dir
 
 
 @dataclass(frozen=True)
@@ -24,6 +29,18 @@ class Package:
 
     def __str__(self) -> str:
         return f"{self.name} {self.version}"
+
+
+def cached(package: Package) -> Path:
+    """Where a package is, or will be, in the cache."""
+    return cache_dir() / "packages" / package.sha256[:2] / f"{package.sha256}.deb"
+
+
+def mark_used(packages: Iterable[Package]) -> None:
+    """Note that these were used now, where the cache has them: ``cache.prune`` goes by that."""
+    for package in packages:
+        with suppress(OSError):
+            os.utime(cached(package))
 
 
 @dataclass(frozen=True)

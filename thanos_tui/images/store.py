@@ -133,6 +133,8 @@ class Store:
         entry = self._entry(reference)
         if entry is None:
             return None
+        with contextlib.suppress(OSError):  # a store that is only to be read
+            os.utime(self._blob(entry["digest"]))
         full = references.expand(reference)
         return next((image for image in self._images(entry, full, arch) if self._complete(image)), None)
 
@@ -169,6 +171,16 @@ class Store:
             for entry in self._index()["manifests"]
             if _NAME in (entry.get("annotations") or {})
         }
+
+    def last_used(self) -> dict[str, float]:
+        """When each image was looked for last (seconds since the epoch), by its full name; 0 for what is not there."""
+        times = {}
+        for name, digest in self.references().items():
+            try:
+                times[name] = self._blob(digest).stat().st_mtime
+            except OSError:
+                times[name] = 0.0
+        return times
 
     def root(self, reference: str) -> Descriptor | None:
         """The descriptor that a name stands for: an index of platforms, or a bare manifest."""
@@ -290,10 +302,11 @@ class Store:
             self._replace_entry(full, {**_entry_of(root), "annotations": names})
         return Image(full, stored.digest, arch, dict(config), tuple(layers))
 
-    def prune(self, keep: Collection[str], grace: float = 3600) -> int:
+    def prune(self, keep: Collection[str], grace: float = 3600, *, dry_run: bool = False) -> int:
         """Remove every image whose name is not in ``keep``, and all blobs that nothing leads to any more.
 
-        Blobs younger than ``grace`` seconds stay: another process may be about to name them. Returns the bytes freed.
+        Blobs younger than ``grace`` seconds stay: another process may be about to name them. dry_run: remove nothing.
+        Returns the bytes freed.
         """
         if not self.path.exists():
             return 0
@@ -304,7 +317,8 @@ class Store:
             index["manifests"] = [
                 entry for entry in index["manifests"] if (entry.get("annotations") or {}).get(_NAME) in wanted
             ]
-            self._write_index(index)
+            if not dry_run:
+                self._write_index(index)
             needed: set[str] = set()
             for entry in index["manifests"]:
                 self._reach(entry, needed)
@@ -314,7 +328,8 @@ class Store:
                 with contextlib.suppress(FileNotFoundError):
                     facts = path.stat()
                     if facts.st_mtime <= old:
-                        path.unlink()
+                        if not dry_run:
+                            path.unlink()
                         freed += facts.st_size
         return freed
 

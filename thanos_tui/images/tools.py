@@ -19,7 +19,7 @@ from pathlib import Path
 from thanos_tui import programs
 from thanos_tui.errors import HostError
 from thanos_tui.events import Reporter
-from thanos_tui.files import replacing, unwritable
+from thanos_tui.files import cache_in_use, replacing, unwritable
 from thanos_tui.images import elf
 from thanos_tui.images.apt import Apt
 from thanos_tui.images.download import fetch
@@ -49,6 +49,11 @@ def ensure(names: Iterable[str], reporter: Reporter, *, offline: bool = False) -
     if not missing:
         return
     wanted = sorted({programs.PACKAGES.get(name, name) for name in missing})
+    with cache_in_use():
+        _bring(missing, wanted, reporter, offline=offline)
+
+
+def _bring(missing: Sequence[str], wanted: Sequence[str], reporter: Reporter, *, offline: bool) -> None:
     hint = f"install it: apt-get install {' '.join(wanted)}"
     if programs.find("apt-get") is None or programs.find("dpkg") is None:
         raise HostError(f"the program {missing[0]} is not installed, and there is no apt to bring it", hint=hint)
