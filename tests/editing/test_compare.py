@@ -251,7 +251,7 @@ def test_a_difference_leads_to_the_option_that_was_changed(home: Path) -> None:
 
 def test_without_options_on_the_other_side_it_leads_to_those_here(home: Path) -> None:
     full, static = side(home), side(home, {"network": "static", "network.addresses": ("192.0.2.1/24",)})
-    yaml_only = replace(full, sources=None)
+    yaml_only = replace(full, resolved=None)
     assert causes(yaml_only, static, "name: dhcp") == {"network"}
     assert causes(yaml_only, static, "192.0.2.1") == {"network.addresses"}
     foreign = Side(read("services: [{name: x, image: 'x:1'}]"))
@@ -269,7 +269,17 @@ def test_an_equal_row_leads_to_the_nearest_option(home: Path) -> None:
     row = next(n for n in range(len(found.rows)) if "servers pool" in shown_row(found, n)[0])
     assert compare.at_rows(found, [row], made, made) == ("ntp.servers",)
     assert compare.at_line(found.after[row], made)[0] == "ntp.servers"
-    assert compare.at_line(found.after[row], replace(made, sources=None)) == ()
+    assert compare.at_line(found.after[row], replace(made, resolved=None)) == ()
+
+
+def test_files_are_read_again_each_time(home: Path) -> None:
+    made, key = document(home), home / ".ssh" / "id_ed25519.pub"
+    saved = compare.always(made)[0]
+    before = saved.load().config
+    key.write_text(f"no-pty {key.read_text()}")
+    after = saved.load().config
+    assert "no-pty" in config.dump(after)
+    assert before.services[0] is after.services[0], "what names no file is what it was"
 
 
 def test_a_file_with_other_content_leads_to_the_option_that_names_it(home: Path) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -14,6 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from thanos_tui import options, profile
 from thanos_tui.editing.document import Document, Snapshot
 from thanos_tui.errors import ThanosError
+from thanos_tui.linuxkit import diff
 from thanos_tui.options import OnCommandLine, Option
 from thanos_tui.options.expressions import Value
 
@@ -51,6 +54,7 @@ class Editing(RuleBasedStateMachine):
         self.place = tempfile.TemporaryDirectory()
         self.file = Path(self.place.name) / "box.thanos"
         self.told = 0
+        self.written: diff.Memo = {}
 
     def teardown(self) -> None:
         self.place.cleanup()
@@ -188,6 +192,18 @@ class Editing(RuleBasedStateMachine):
         }
         assert document.dirty is (now != then)
         assert bool(document.unsaved()) is document.dirty
+
+    @invariant()
+    def what_is_kept_of_a_rendering_makes_no_difference(self) -> None:
+        document = self.document
+        try:
+            fresh = options.preview(document.resolved, document.directory, document.name)
+        except ThanosError as error:
+            with pytest.raises(ThanosError, match=re.escape(error.message)):
+                document.config()
+            return
+        assert document.config() == fresh
+        assert diff.lines(document.config(), memo=self.written) == diff.lines(fresh)
 
     @invariant()
     def the_steps_are_there(self) -> None:

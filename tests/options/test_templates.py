@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from thanos_tui.options import Assignment, Catalogue, Edited, resolve, templates
+from thanos_tui.linuxkit.config import Config
+from thanos_tui.options import Assignment, Catalogue, Edited, preview, resolve, templates
 from thanos_tui.options.expressions import Value
 from thanos_tui.options.filters import Surroundings, make_filters
-from thanos_tui.options.render import fill
 from thanos_tui.options.templates import NOTHING, TemplateError
 
 VALUES: dict[str, Any] = {
@@ -182,21 +182,22 @@ config:
 def test_graphics_and_sound_can_be_said(make_catalogue: Callable[[str], Catalogue]) -> None:
     catalogue = make_catalogue(GRAPHICS)
 
-    def document(**values: Value) -> dict[str, Any]:
+    def made(**values: Value) -> Config:
         given = {name.replace("_", "."): Assignment(value, Edited()) for name, value in values.items()}
-        return fill(catalogue, resolve(catalogue, given).check().values, Surroundings(Path("/")))
+        return preview(resolve(catalogue, given), Path("/"), "test")
 
-    plain = document()
-    assert plain["kernel"]["image"] == "kernel:base"
-    assert plain["services"] == [{"name": "stark", "image": "stark:1"}]
-    full = document(x11=True, alsa=True, x11_modes=("800x600", "1024x768"), alsa_rate=44100)
-    assert full["kernel"]["image"] == "kernel:base-drm-sound"
-    assert full["services"][0]["env"] == ["DISPLAY=:0", "XDEPTH=24", "ALSA_RATE=44100"]
-    assert full["services"][0]["devices"][0]["major"] == 226
-    xorg, asound = (item["contents"] for item in full["files"])
+    plain = made()
+    assert plain.kernel.image == "kernel:base"
+    assert [(service.name, service.image) for service in plain.services] == [("stark", "stark:1")]
+    full = made(x11=True, alsa=True, x11_modes=("800x600", "1024x768"), alsa_rate=44100)
+    assert full.kernel.image == "kernel:base-drm-sound"
+    assert full.services[0].env == ("DISPLAY=:0", "XDEPTH=24", "ALSA_RATE=44100")
+    assert full.services[0].devices[0].major == 226
+    xorg, asound = (item.contents for item in full.files)
     assert xorg == (
         'Section "Device"\n  Driver "modesetting"\nEndSection\n'
         'Section "Screen"\n  Modes "800x600" "1024x768"\nEndSection\n'
     )
+    assert asound is not None
     assert "dmix slave.rate 44100" in asound
-    assert "files" not in document(stark=False)
+    assert made(stark=False).files == ()

@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from functools import cached_property
+from itertools import groupby, repeat
 from pathlib import Path
+from typing import NamedTuple
 
 from thanos_tui import builds, options, profile
 from thanos_tui.editing.document import Document
@@ -15,6 +17,7 @@ from thanos_tui.linuxkit import config, diff
 from thanos_tui.linuxkit.config import Config
 from thanos_tui.linuxkit.diff import Line
 from thanos_tui.options import Resolved
+from thanos_tui.options.render import Memo
 from thanos_tui.options.sources import Names, Sources, causes, nearest, possible, trace
 
 CONTEXT = 3  # equal lines shown around a difference when the rest is folded
@@ -25,33 +28,40 @@ _WORDS = re.compile(r"\w+|\s+|[^\w\s]")
 
 @dataclass(frozen=True)
 class Side:
-    """One side of a comparison. sources: the options behind it; None for YAML that no options stand behind."""
+    """One side of a comparison.
+
+    resolved: the options that the config was made from; None for YAML that no options stand behind. directory, name: of
+    their profile.
+    """
 
     config: Config
-    sources: Sources | None = None
+    resolved: Resolved | None = None
+    directory: Path = Path()
+    name: str = ""
 
-    @property
-    def resolved(self) -> Resolved | None:
-        """The options that the config was made from."""
-        return self.sources.resolved if self.sources else None
+    @cached_property
+    def sources(self) -> Sources | None:
+        """The options behind each value, looked for when they are first asked for. Raises as ``trace`` does."""
+        return trace(self.resolved, self.directory, self.name, self.config) if self.resolved else None
 
 
 @dataclass(frozen=True)
 class Source:
     """Something to compare with.
 
-    load: reads it as it is now; raises ThanosError, and may take as long as a disk does.
+    load: reads it as it is now; raises ThanosError, and may take as long as a disk does. own: it is the document in
+    another state, of which only what differs is rendered when it is loaded again.
     """
 
     id: str
     title: str
     load: Callable[[], Side]
+    own: bool = False
 
 
-def side(resolved: Resolved, directory: Path, name: str) -> Side:
-    """A profile's config and what it comes from, in one go. Writes nothing. Raises ThanosError."""
-    made = options.preview(resolved, directory, name)
-    return Side(made, trace(resolved, directory, name, made))
+def side(resolved: Resolved, directory: Path, name: str, memo: Memo | None = None) -> Side:
+    """A profile's config and what it comes from. ``memo``: as for ``render``. Writes nothing. Raises ThanosError."""
+    return Side(options.preview(resolved, directory, name, memo), resolved, directory, name)
 
 
 def sources(document: Document) -> list[Source]:
@@ -64,14 +74,14 @@ def always(document: Document) -> list[Source]:
 
     def defaults() -> Side:
         plain = options.resolve(document.catalogue, {}, document.facts)
-        return side(plain, document.directory, document.name)
+        return side(plain, document.directory, document.name, document.rendered)
 
     def saved() -> Side:
-        return side(document.on_disk, document.directory, document.name)
+        return side(document.on_disk, document.directory, document.name, document.rendered)
 
-    found = [Source("defaults", "the defaults", defaults)]
+    found = [Source("defaults", "the defaults", defaults, own=True)]
     if document.path is not None:
-        found.insert(0, Source("saved", f"{document.path.name} as saved", saved))
+        found.insert(0, Source("saved", f"{document.path.name} as saved", saved, own=True))
     return found
 
 
@@ -135,9 +145,11 @@ def _of_build(build: builds.Build) -> Side:
 # The comparison
 
 
-@dataclass(frozen=True)
-class Row:
-    """Two lines that stand side by side, by their numbers; None where there is none on that side."""
+class Row(NamedTuple):
+    """Two lines that stand side by side, by their numbers; None where there is none on that side.
+
+    A tuple, as thousands are made for each change.
+    """
 
     before: int | None
     after: int | None
@@ -161,10 +173,11 @@ class Comparison:
     hunks: tuple[range, ...]
 
 
-def compare(before: Config, after: Config) -> Comparison:
-    """Compare two configs; what is secret in them is numbered, alike where it is equal."""
+def compare(before: Config, after: Config, memo: diff.Memo | None = None) -> Comparison:
+    """Compare two configs; what is secret in them is numbered, alike where it is equal. ``memo``: as for ``lines``."""
     secrets: dict[str, int] = {}
-    old, new = diff.lines(before, secrets), diff.lines(after, secrets)
+    memo = {} if memo is None else memo
+    old, new = diff.lines(before, secrets, memo), diff.lines(after, secrets, memo)
     rows = aligned(old, new)
     return Comparison(old, new, rows, _hunks(rows))
 
@@ -193,8 +206,8 @@ def aligned(before: Sequence[Line], after: Sequence[Line]) -> tuple[Row, ...]:
 
 def _entries(lines: Sequence[Line]) -> list[range]:
     """The runs of lines that belong to one entry each."""
-    runs = (list(run) for _, run in groupby(range(len(lines)), key=lambda number: lines[number].entry))
-    return [range(run[0], run[-1] + 1) for run in runs]
+    starts = [number for number, line in enumerate(lines) if not number or line.entry != lines[number - 1].entry]
+    return list(map(range, starts, [*starts[1:], len(lines)]))
 
 
 def _within(before: Sequence[Line], after: Sequence[Line], old: range, new: range) -> Iterator[Row]:
@@ -203,13 +216,13 @@ def _within(before: Sequence[Line], after: Sequence[Line], old: range, new: rang
 
     texts = [before[n].text for n in old], [after[n].text for n in new]
     if texts[0] == texts[1]:
-        yield from (Row(*pair, same=True) for pair in zip(old, new, strict=True))
+        yield from map(Row, old, new, repeat(True))
         return
     matcher = difflib.SequenceMatcher(None, *texts, autojunk=len(old) > 1000)
     for kind, old_start, old_end, new_start, new_end in matcher.get_opcodes():
         here, there = old[old_start:old_end], new[new_start:new_end]
         if kind == "equal":
-            yield from (Row(*pair, same=True) for pair in zip(here, there, strict=True))
+            yield from map(Row, here, there, repeat(True))
         else:
             yield from _paired(before, after, here, there)
 

@@ -20,6 +20,7 @@ from thanos_tui.profile import Profile
 
 if TYPE_CHECKING:
     from thanos_tui.linuxkit.config import Config
+    from thanos_tui.options.render import Memo
 
 KEPT = 1000  # steps that can be undone; each holds a mapping or two, and shares the rest
 
@@ -44,7 +45,7 @@ class Document:
 
     path: the file it is saved to; None until it has one. name, directory: what its defaults and its relative paths are
     taken from. saved: what the file says; on_disk: the options by that. revision: grows with every change, undone ones
-    too. listener: called after every change, on the thread that made it.
+    too. rendered: what rendering need not do again. listener: called after every change, on the thread that made it.
     """
 
     def __init__(self, given: Profile, saved: Assignments | None = None) -> None:
@@ -57,6 +58,7 @@ class Document:
         self.saved: Assignments = given.assignments if saved is None else saved
         self.on_disk: Resolved = options.resolve(self.catalogue, self.saved, self.facts)
         self.revision = 0
+        self.rendered: Memo = {}
         self.listener: Callable[[], None] = _nobody
         self._undone: list[Snapshot] = []
         self._done: list[Snapshot] = []
@@ -229,7 +231,7 @@ class Document:
         revision, kept = self.revision, self._config
         if kept is not None and kept[0] == revision:
             return kept[1]
-        made = options.preview(self.resolved, self.directory, self.name)
+        made = options.preview(self.resolved, self.directory, self.name, self.rendered)
         self._config = (revision, made)
         return made
 

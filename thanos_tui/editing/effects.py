@@ -59,7 +59,7 @@ def _config_with(document: Document, changes: Mapping[str, Value]) -> Config:
     resolved = options.resolve_after(current.resolved, assignments, changes, current.facts)
     problems = tuple(problem for problem in resolved.problems if problem.missing)
     asked = replace(resolved, problems=problems)
-    return options.preview(asked, document.directory, document.name)
+    return options.preview(asked, document.directory, document.name, document.rendered)
 
 
 def difference(before: Config, after: Config, known: Mapping[str, int]) -> int | None:

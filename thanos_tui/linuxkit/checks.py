@@ -163,7 +163,8 @@ def whole(config: Config, compat: Compat = "fixed") -> None:
             numeric_id(value, ids, "the group", item.where("additionalGids", index))
     for entry in config.files:
         for key, value in (("uid", entry.uid), ("gid", entry.gid)):
-            numeric_id(value, ids, "the owner" if key == "uid" else "the group", entry.where(key))
+            if isinstance(value, str):  # of many files, few say a name; to find a place takes longer than to check it
+                numeric_id(value, ids, "the owner" if key == "uid" else "the group", entry.where(key))
 
 
 def _unique(items: Iterable[Component | Volume], what: str) -> None:

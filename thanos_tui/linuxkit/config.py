@@ -173,14 +173,14 @@ def merge(configs: Sequence[Config], compat: Compat = "fixed") -> Config:
 
     Raises InputError for names used twice, volumes and owners that are not declared in any of them.
     """
-    kernel = Kernel()
-    for config in configs:
+    silent = kernel = Kernel()
+    for said in (config.kernel for config in configs if config.kernel != silent):
         given = {
             item.name: value
             for item in fields(Kernel)
-            if item.name != "places" and (value := getattr(config.kernel, item.name)) not in (item.default, None)
+            if item.name != "places" and (value := getattr(said, item.name)) not in (item.default, None)
         }
-        kernel = replace(kernel, **given, places={**kernel.places, **config.kernel.places})
+        kernel = replace(kernel, **given, places={**kernel.places, **said.places})
     sections: dict[str, tuple[Any, ...]] = {
         name: tuple(item for config in configs for item in getattr(config, name))
         for name in ("init", "volumes", "onboot", "onshutdown", "services", "files", "init_places")

@@ -7,7 +7,7 @@ nothing else about it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -80,25 +80,58 @@ def shown(config: Config) -> str:
     return yaml12.write(_hidden(config, {}))
 
 
-def lines(config: Config, secrets: dict[str, int] | None = None) -> tuple[Line, ...]:
+Memo = dict[tuple[str, str], tuple[object, dict[int, tuple[Line, ...]]]]
+"""Entries without secrets as they were written last, by section and name; their lines by their place in the section."""
+
+
+def lines(config: Config, secrets: dict[str, int] | None = None, memo: Memo | None = None) -> tuple[Line, ...]:
     """The configuration's YAML for the eye, as :func:`shown`, with what each line states.
 
     secrets: the numbers that secrets have so far; one mapping for two configurations lets their secrets be compared.
+    memo: the caller keeps it from one configuration to the next, so that entries which both have are written once.
     """
-    tree = _hidden(config, {} if secrets is None else secrets)
-    if not tree:
-        return ()
-    entries: dict[tuple[str | int, ...], tuple[str, ...]] = {
-        (section, index): (section, name)
-        for section, content in tree.items()
-        if isinstance(content, list)
-        for index, name in enumerate(_by_name(content) or ())
-    }
+    secrets = {} if secrets is None else secrets
+    memo = {} if memo is None else memo
+    contents = _secret_contents(config, secrets)
     found: list[Line] = []
-    for text, path in yaml12.written_lines(tree):
-        entry = entries.get(path[:2]) or (str(path[0]),)
-        found.append(Line(text, path, entry, continued=bool(found) and found[-1].path == path))
+    for section in schema.keys(Config):
+        value = getattr(config, section)
+        if section in ("kernel", "init"):
+            tree = _masked(schema.plain(value), secrets)
+            found += _lines(section, tree, (section,)) if tree else ()
+            continue
+        names = _told_apart(entry.path if isinstance(entry, File) else entry.name for entry in value)
+        found += [Line(f"{section}:", (section,), (section,))] if value else []
+        for index, (entry, name) in enumerate(zip(value, names, strict=True)):
+            number = contents.get(index) if section == "files" else None
+            found += _entry_lines(entry, (section, index, name), number, secrets, memo)
     return tuple(found)
+
+
+def _entry_lines(
+    entry: Any, place: tuple[str, int, str], contents: str | None, secrets: dict[str, int], memo: Memo
+) -> tuple[Line, ...]:
+    """The lines of one entry. place: its section, its index there, its name. contents: the number in their place."""
+    section, index, name = place
+    kept, written = memo.get((section, name), (None, {}))
+    if kept is not entry:
+        plain = schema.plain(entry)
+        hidden = _masked(plain if contents is None else {**plain, "contents": contents}, secrets)
+        written = {0: tuple(_lines(section, [hidden], (section, name))[1:])}
+        if hidden == plain:
+            memo[section, name] = entry, written
+    if index not in written:
+        written[index] = tuple(
+            Line(line.text, (section, index, *line.path[2:]), line.entry, line.continued) for line in written[0]
+        )
+    return written[index]
+
+
+def _lines(section: str, tree: Any, entry: tuple[str, ...]) -> list[Line]:
+    found: list[Line] = []
+    for text, path in yaml12.written_lines({section: tree}):
+        found.append(Line(text, path, entry, continued=bool(found) and found[-1].path == path))
+    return found
 
 
 def _between(path: tuple[str, ...], before: Any, after: Any) -> Iterator[Change]:
@@ -142,26 +175,42 @@ def _between_lists(path: tuple[str, ...], before: list[Any], after: list[Any]) -
 
 def _by_name(items: list[Any]) -> dict[str, Any] | None:
     """Entries of a section by what identifies them; None for other lists. A second one of a name is ``name #2``."""
-    found: dict[str, Any] = {}
+    names: list[str] = []
     for item in items:
         name = (item.get("name") or item.get("path")) if isinstance(item, dict) else None
         if not isinstance(name, str):
             return None
+        names.append(name)
+    return dict(zip(_told_apart(names), items, strict=True))
+
+
+def _told_apart(names: Iterable[str]) -> list[str]:
+    """Names of which each is there once: a second one is ``name #2``."""
+    found: dict[str, None] = {}
+    for name in names:
         key, number = name, 1
         while key in found:
             number += 1
             key = f"{name} #{number}"
-        found[key] = item
-    return found
+        found[key] = None
+    return list(found)
 
 
 def _hidden(config: Config, secrets: dict[str, int]) -> Any:
     """The configuration as mappings and lists, with numbers in place of secrets; ``secrets`` remembers the numbers."""
     tree = schema.plain(config)
-    for file, entry in zip(config.files, tree.get("files", ()), strict=True):
-        if file.contents and _is_secret_file(file):
-            entry["contents"] = _number(file.contents, secrets)
+    for index, number in _secret_contents(config, secrets).items():
+        tree["files"][index]["contents"] = number
     return _masked(tree, secrets)
+
+
+def _secret_contents(config: Config, secrets: dict[str, int]) -> dict[int, str]:
+    """The numbers of what is in secret files, by the files' indices."""
+    return {
+        index: _number(file.contents, secrets)
+        for index, file in enumerate(config.files)
+        if file.contents and _is_secret_file(file)
+    }
 
 
 def _is_secret_file(file: File) -> bool:

@@ -9,8 +9,9 @@ from functools import cached_property
 from typing import Literal
 
 from thanos_tui.errors import Where, nearest
+from thanos_tui.options import templates
 from thanos_tui.options.expressions import Expression, Value, names
-from thanos_tui.options.templates import Node
+from thanos_tui.options.templates import Node, Reference
 
 Type = Literal["bool", "choice", "int", "string", "list"]
 Fact = Literal["architecture", "profile-name"]
@@ -112,6 +113,17 @@ class Contribution:
     condition: Expression
     template: Node
     where: Where
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """The options that the template speaks of."""
+        return tuple(dict.fromkeys(templates.names(self.template)))
+
+    @cached_property
+    def filters(self) -> frozenset[str]:
+        """The filters that the template puts values through."""
+        inner = (node for node in templates.walk(self.template) if isinstance(node, Reference))
+        return frozenset(name for reference in inner for name, _ in reference.filters)
 
 
 @dataclass(frozen=True)

@@ -236,17 +236,12 @@ def _flag(value: Any, name: str | None) -> list[str]:
 def make_filters(surroundings: Surroundings) -> Mapping[str, Filter]:
     """Every filter, by name."""
 
-    def reading(filter_: Callable[[Any, Surroundings], Any]) -> Filter:
-        return partial(_with_surroundings, filter_, surroundings)
-
     return {
         "join": _join,
         "each": _each,
         "flag": _flag,
-        "public-keys": reading(public_keys),
-        "extra-files": reading(extra_files),
-        "secret": reading(secret),
         "crypt-hash": lambda value, _argument: value if value is NOTHING else crypt_hash(value),
+        **{name: partial(_with_surroundings, filter_, surroundings) for name, filter_ in _READING.items()},
     }
 
 
@@ -256,4 +251,11 @@ def _with_surroundings(
     return filter_(value, surroundings)
 
 
-NAMES = frozenset({"join", "each", "flag", "public-keys", "extra-files", "secret", "crypt-hash"})
+_READING: Mapping[str, Callable[[Any, Surroundings], Any]] = {
+    "public-keys": public_keys,
+    "extra-files": extra_files,
+    "secret": secret,
+}
+READING = frozenset(_READING)
+"""The filters that read files, or the environment: what they give may be another thing each time."""
+NAMES = frozenset({"join", "each", "flag", "crypt-hash"}) | READING

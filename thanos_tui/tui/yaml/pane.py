@@ -16,6 +16,7 @@ from thanos_tui.editing import compare
 from thanos_tui.editing.compare import Fold, Source
 from thanos_tui.editing.document import Document
 from thanos_tui.errors import ThanosError
+from thanos_tui.linuxkit import diff
 from thanos_tui.options.sources import why_absent
 from thanos_tui.tui.keys import key
 from thanos_tui.tui.lines import Lines
@@ -29,7 +30,8 @@ from thanos_tui.tui.yaml.shown import Picture, Shown, Subject, Wish
 from thanos_tui.words import counted
 
 _FILE = "file"
-_FEW = 100  # lines of YAML that are rendered in less than 10 ms
+# Lines of YAML that are rendered in less than 10 ms: all of them, and those of which only what has changed is.
+_FEW, _FEW_CHANGED = 100, 2_000
 
 
 class YamlPane(Pane):
@@ -74,6 +76,7 @@ class YamlPane(Pane):
         self._leap = False  # a comparison begins: go to its first difference
         self._option = ""  # the option to show as soon as that can be done
         self._picture: Picture | None = None  # the last one that could be made
+        self._written: diff.Memo = {}
         self._problem: ThanosError | None = None
 
     def compose(self) -> ComposeResult:
@@ -106,7 +109,10 @@ class YamlPane(Pane):
         if self._due:
             await self._render_anew()
         elif self._picture is not None:
-            self._picture = await perform(shown.picture, self._picture.shown, self._wish(), look())
+            try:
+                self._picture = await perform(shown.picture, self._picture.shown, self._wish(), look())
+            except ThanosError as error:  # from looking for the option's lines in files that have gone
+                self._problem = error
         picture = self._picture
         self._lines.replace(picture.lines if picture else ())
         self._lines.set_class(self._problem is not None, "-stale")
@@ -144,11 +150,12 @@ class YamlPane(Pane):
     def _is_few(self, source: Source | None) -> bool:
         """Whether what is to be rendered and compared was there before, and was few lines: that takes milliseconds."""
         last = self._shown
-        return last is not None and len(last.lines) <= _FEW and last.title == (source.title if source else "")
+        most = _FEW_CHANGED if source is None or source.own else _FEW
+        return last is not None and len(last.lines) <= most and last.title == (source.title if source else "")
 
     def _subject(self) -> Subject:
         document = self.thanos.document
-        return Subject(document.resolved, document.directory, document.name)
+        return Subject(document.resolved, document.directory, document.name, document.rendered, self._written)
 
     @property
     def _shown(self) -> Shown | None:
@@ -301,7 +308,11 @@ class YamlPane(Pane):
 
     @work(exclusive=True, group="yaml-ask")
     async def _go_to_option(self, place: int) -> None:
-        names = self._picture.shown.options_at(place) if self._picture else ()
+        try:
+            names = self._picture.shown.options_at(place) if self._picture else ()
+        except ThanosError as error:
+            self.thanos.tell(error)
+            return
         if not names:
             self.notify("no option has a say in this line: every system has it", markup=False)
             return

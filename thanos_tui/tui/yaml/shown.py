@@ -14,6 +14,7 @@ from thanos_tui.files import replacing
 from thanos_tui.linuxkit import config, diff
 from thanos_tui.linuxkit.diff import Line
 from thanos_tui.options import Resolved
+from thanos_tui.options.render import Memo
 from thanos_tui.options.sources import Names, nearest
 from thanos_tui.tui.look import Look
 from thanos_tui.tui.yaml import drawing
@@ -22,11 +23,16 @@ from thanos_tui.tui.yaml.drawing import Pairs, View
 
 @dataclass(frozen=True)
 class Subject:
-    """The profile at one moment, as rendering takes it."""
+    """The profile at one moment, as rendering takes it.
+
+    rendered, written: what was made of it last, so that only what has changed is made anew.
+    """
 
     resolved: Resolved
     directory: Path
     name: str
+    rendered: Memo
+    written: diff.Memo
 
 
 @dataclass(frozen=True)
@@ -162,14 +168,14 @@ def renewed(subject: Subject, source: Source | None, wish: Wish, look: Look) -> 
 
 def prepare(subject: Subject, source: Source | None) -> Shown:
     """Render and compare. Raises ThanosError where the profile itself cannot be rendered."""
-    side = compare.side(subject.resolved, subject.directory, subject.name)
+    side = compare.side(subject.resolved, subject.directory, subject.name, subject.rendered)
     if source is None:
-        return Shown(side, diff.lines(side.config))
+        return Shown(side, diff.lines(side.config, memo=subject.written))
     try:
         other = source.load()
     except ThanosError as error:
-        return Shown(side, diff.lines(side.config), trouble=error)
-    comparison = compare.compare(other.config, side.config)
+        return Shown(side, diff.lines(side.config, memo=subject.written), trouble=error)
+    comparison = compare.compare(other.config, side.config, subject.written)
     return Shown(side, comparison.after, source.title, other, comparison)
 
 
