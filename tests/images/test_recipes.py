@@ -47,14 +47,14 @@ def select(directory: Path, *features: str, family: str = "debian", arch: str = 
 def test_reads_alternatives_and_features(write: Write) -> None:
     directory = write(
         "packages: [one, {debian: two, ubuntu: [three, four]}, {amd64: five}, {debian: {arm64: six}}]\n"
-        "config: {cmd: [/a], env: [A=1], workdir: /w}\n"
+        "config: {cmd: [/a], env: [A=1], workdir: /w, user: '1:2'}\n"
         "label: {net: host, pid: host}\n"
         "features:\n"
         "  more: {packages: [seven], label: {net: new}, config: {entrypoint: [/b]}}\n"
     )
     base = select(directory)
     assert base.packages == ("one", "two", "five")
-    assert base.config == {"Cmd": ["/a"], "Env": ["A=1"], "WorkingDir": "/w"}
+    assert base.config == {"Cmd": ["/a"], "Env": ["A=1"], "WorkingDir": "/w", "User": "1:2"}
     assert select(directory, family="ubuntu", arch="arm64").packages == ("one", "three", "four")
     assert select(directory, arch="arm64").packages == ("one", "two", "six")
     more = select(directory, "more")

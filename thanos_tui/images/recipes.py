@@ -229,10 +229,10 @@ class _Reader:
             for item in _texts(lists.get(name, ())):
                 if not item.startswith(("/", "**/")):
                     raise self.error(f"{item!r} is not an absolute path", (*path, name))
-        files = []
+        files: list[File] = []
         if "files" in value:
-            count = len(self.sequence((*path, "files")))
-            files = [self.file((*path, "files", index)) for index in range(count)]
+            for index in range(len(self.sequence((*path, "files")))):
+                files += self.entries((*path, "files", index))
         config = self.config((*path, "config")) if "config" in value else {}
         label = self.mapping((*path, "label")) if "label" in value else {}
         return Part(**lists, files=tuple(files), config=config, label=label)
@@ -254,12 +254,39 @@ class _Reader:
             return {key: self.choice((*path, key)) for key in value}
         raise self.error("a text is wanted here, or alternatives by distribution or architecture", path)
 
-    def file(self, path: tuple[str | int, ...]) -> File:
-        kinds = {"contents", "source", "symlink", "directory"}
-        value = self.mapping(path, {"path", "mode", "uid", "gid", *kinds})
+    def entries(self, path: tuple[str | int, ...]) -> list[File]:
+        """What one item of ``files`` states: an entry, or every file in a directory beside the recipe."""
+        value = self.at(path)
+        source = value.get("source") if isinstance(value, dict) else None
+        if not isinstance(source, str) or not (self.directory / source).is_dir():
+            return [self.file(path)]
+        self.mapping(path, {"path", "source"})
+        top = self.file_path(path)
+        found = []
+        for file in sorted((self.directory / self.source(path)).rglob("*")):
+            if file.is_file():
+                contents = file.read_bytes()
+                # By what is in it, as not every way that a directory is copied keeps its modes.
+                mode = 0o755 if contents.startswith(b"#!") else 0o644
+                found.append(File(f"{top}/{file.relative_to(self.directory / source)}", mode, contents=contents))
+        return found
+
+    def file_path(self, path: tuple[str | int, ...]) -> str:
         name = self.text((*path, "path"))
         if not name.startswith("/") or {".", "..", ""} & set(name.strip("/").split("/")):
             raise self.error(f"{name!r} is not a plain absolute path", (*path, "path"))
+        return name
+
+    def source(self, path: tuple[str | int, ...]) -> str:
+        source = self.text((*path, "source"))
+        if source.startswith("/") or ".." in source.split("/"):
+            raise self.error(f"{source!r} is not beside the recipe", (*path, "source"))
+        return source
+
+    def file(self, path: tuple[str | int, ...]) -> File:
+        kinds = {"contents", "source", "symlink", "directory"}
+        value = self.mapping(path, {"path", "mode", "uid", "gid", *kinds})
+        name = self.file_path(path)
         stated = [kind for kind in kinds if kind in value]
         if len(stated) != 1:
             raise self.error(f"{name} needs exactly one of contents, source, symlink and directory", path)
@@ -279,9 +306,7 @@ class _Reader:
         if "contents" in value:
             contents = self.text((*path, "contents"), empty=True).encode()
         else:
-            source = self.text((*path, "source"))
-            if source.startswith("/") or ".." in source.split("/"):
-                raise self.error(f"{source!r} is not beside the recipe", (*path, "source"))
+            source = self.source(path)
             try:
                 contents = (self.directory / source).read_bytes()
             except OSError as error:
@@ -300,14 +325,16 @@ class _Reader:
         return int(text, 8)
 
     def config(self, path: tuple[str | int, ...]) -> dict[str, Any]:
-        value = self.mapping(path, {"entrypoint", "cmd", "env", "workdir"})
-        names = {"entrypoint": "Entrypoint", "cmd": "Cmd", "env": "Env"}
+        value = self.mapping(path, {"entrypoint", "cmd", "env", "workdir", "user"})
+        lists = {"entrypoint": "Entrypoint", "cmd": "Cmd", "env": "Env"}
+        texts = {"workdir": "WorkingDir", "user": "User"}
         result: dict[str, Any] = {}
-        for key, name in names.items():
+        for key, name in lists.items():
             if key in value:
                 result[name] = [self.text((*path, key, i), empty=True) for i in range(len(self.sequence((*path, key))))]
-        if "workdir" in value:
-            result["WorkingDir"] = self.text((*path, "workdir"))
+        for key, name in texts.items():
+            if key in value:
+                result[name] = self.text((*path, key))
         return result
 
     def kernel(self) -> Kernel:
