@@ -65,6 +65,18 @@ def test_reads_alternatives_and_features(write: Write) -> None:
         select(directory, "other")
 
 
+def test_takes_directories_of_files(write: Write) -> None:
+    directory = write("files:\n  - {path: /etc/sv/x, source: sv/x}\n")
+    (directory / "sv/x/log").mkdir(parents=True)
+    (directory / "sv/x/run").write_text("#!/bin/sh\n")
+    (directory / "sv/x/log/config").write_text("n3\n")
+    files = {file.path: (file.mode, file.contents) for file in select(directory).files}
+    assert files == {"/etc/sv/x/log/config": (0o644, b"n3\n"), "/etc/sv/x/run": (0o755, b"#!/bin/sh\n")}
+    write("files:\n  - {path: /etc/sv/x, source: sv/x, mode: '0755'}\n")
+    with pytest.raises(InputError, match="'mode' is not known here"):
+        recipes.load(directory)
+
+
 def test_reads_files(write: Write) -> None:
     directory = write(
         'files:\n  - {path: /a, contents: "x", mode: "0600", uid: 3, gid: 4}\n  - {path: /b, source: beside}\n'
