@@ -24,6 +24,7 @@ from typing import Any
 
 import asyncssh
 import pytest
+from waiting import LIMIT
 
 from thanos_tui import keys
 from thanos_tui.console import Target, wait_ready
@@ -254,7 +255,7 @@ class Terminal:
 
     def expect(self, text: bytes) -> bytes:
         """Read until ``text`` has come, and return what came before it."""
-        ends = time.monotonic() + 30
+        ends = time.monotonic() + LIMIT
         while text not in self.output:
             readable, _, _ = select.select([self.master], [], [], max(0, ends - time.monotonic()))
             try:

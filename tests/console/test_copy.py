@@ -15,6 +15,7 @@ from pathlib import Path
 
 import asyncssh
 import pytest
+from waiting import LIMIT
 
 from thanos_tui.console import copy, machine_of
 from thanos_tui.errors import ConsoleError, HostError, InputError, Interrupted
@@ -266,9 +267,9 @@ def test_ctrl_c_leaves_the_old_file(server, here, tmp_path):
         "except Interrupted: sys.exit(130)\n"
     )
     process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE)
-    assert reading.wait(20)
+    assert reading.wait(LIMIT)
     process.send_signal(signal.SIGINT)
-    assert process.communicate(timeout=20) == (None, b"")
+    assert process.communicate(timeout=LIMIT) == (None, b"")
     assert process.returncode == 130
     assert tree(here) == {"big": "old"}
 

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 
 import pytest
+from waiting import LIMIT
 
 from thanos_tui.console import Target, wait_ready
 from thanos_tui.errors import ConsoleError, Interrupted, MachineError
@@ -17,13 +18,14 @@ ANY_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBC1WNaibhXExpKCeMOlN7xSgNJvsMD7e
 
 @pytest.fixture
 def listener(port: int) -> Iterator[Callable[..., Target]]:
-    """Serves each connection with a function, after so many seconds in which nobody listens."""
+    """Serves each connection with a function; nobody listens before ``after`` is set."""
     stopped = threading.Event()
     threads: list[threading.Thread] = []
 
-    def start(serve: Callable[[socket.socket], None], after: float = 0.0) -> Target:
+    def start(serve: Callable[[socket.socket], None], after: threading.Event | None = None) -> Target:
         def accept() -> None:
-            stopped.wait(after)
+            if after is not None:
+                after.wait(LIMIT)
             with socket.create_server(("127.0.0.1", port)) as listening:
                 ready.set()
                 listening.settimeout(0.05)
@@ -38,7 +40,7 @@ def listener(port: int) -> Iterator[Callable[..., Target]]:
         ready = threading.Event()
         threads.append(threading.Thread(target=accept))
         threads[-1].start()
-        if not after:
+        if after is None:
             ready.wait()
         return Target("127.0.0.1", port, ANY_KEY, name="m1")
 
@@ -57,7 +59,14 @@ def greet(connection: socket.socket) -> None:
 
 def test_a_machine_that_listens_only_later(listener):
     events: list[Event] = []
-    wait_ready(listener(greet, after=0.6), 20, Reporter(events.append))
+    refused = threading.Event()
+
+    def listen(event: Event) -> None:
+        events.append(event)
+        if isinstance(event, LogLine):
+            refused.set()
+
+    wait_ready(listener(greet, after=refused), LIMIT, Reporter(listen))
     assert [event.text for event in events if isinstance(event, LogLine)] == ["connection refused"]
     assert [event.note for event in events if isinstance(event, StepFinished)] == ["OpenSSH_9.2p1"]
 
@@ -73,7 +82,7 @@ def test_connections_that_are_closed_at_once_are_tried_again(listener):
         else:
             connection.close()
 
-    wait_ready(listener(serve), 20, Reporter())
+    wait_ready(listener(serve), LIMIT, Reporter())
     assert count == 3
 
 

@@ -7,11 +7,11 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from waiting import eventually
 
 from thanos_tui.editing import recovery
 from thanos_tui.editing.document import Document
@@ -37,13 +37,6 @@ def keep() -> Iterator[Callable[[Document], Keeper]]:
 
 def files() -> list[str]:
     return sorted(path.suffix for path in root().glob("*"))
-
-
-def eventually(holds: Callable[[], bool]) -> None:
-    end = time.monotonic() + 20
-    while not holds():
-        assert time.monotonic() < end
-        time.sleep(0.01)
 
 
 def test_what_was_left_comes_back(profile_file: Path, keep: Callable[[Document], Keeper]) -> None:

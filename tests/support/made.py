@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from waiting import LIMIT
+
 from thanos_tui import builds, options
 from thanos_tui.builds import Build, PartSize
 from thanos_tui.events import Artefact, Reporter
@@ -64,4 +66,4 @@ class Made:
     def pause(self) -> None:
         """Stop here until ``goes`` is set."""
         self.waits.set()
-        assert self.goes.wait(30)
+        assert self.goes.wait(LIMIT)

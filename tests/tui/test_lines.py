@@ -9,6 +9,7 @@ import pytest
 from rich.style import Style
 from textual.app import App, ComposeResult
 from textual.pilot import Pilot
+from waiting import until
 
 from thanos_tui.tui.lines import Lines, tells_of_error
 from thanos_tui.tui.styled import Line, breaks, pairs, plain, plain_all, rows_of, styled
@@ -37,11 +38,8 @@ class Shown(App[None]):
 
 async def settled(pilot: Pilot[Any]) -> None:
     view = pilot.app.query_one(Lines)
-    for _ in range(200):
-        await pilot.pause(0.02)
-        if not view._due and not view._jobs:
-            return
-    raise AssertionError("it never comes to rest")
+    await pilot.pause(0.02)
+    await until(pilot, lambda: not view._due and not view._jobs)
 
 
 def numbered(count: int, start: int = 0) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import pytest
 from made import Made
 from textual.pilot import Pilot
 from textual.widgets import Static
+from waiting import LIMIT, until
 
 from thanos_tui import builds
 from thanos_tui.editing.document import Document
@@ -59,14 +59,6 @@ async def opened(pilot: Pilot[Any]) -> BuildPane:
     pane: BuildPane = await app.show("build")
     await pilot.pause()
     return pane
-
-
-async def until(pilot: Pilot[Any], condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline, "it never came to that"
-        await pilot.pause(0.02)
-    await pilot.pause()
 
 
 async def built(pilot: Pilot[Any], key: str = "b") -> BuildPane:
@@ -371,7 +363,7 @@ def test_leaving_the_app_stops_the_build(drive: Drive, app: App, made: Made) -> 
 
     def script(reporter: Reporter) -> None:
         made.waits.set()
-        for _ in range(1000):
+        while True:
             if reporter.cancelled:
                 stopped.set()
             reporter.check()
@@ -385,7 +377,7 @@ def test_leaving_the_app_stops_the_build(drive: Drive, app: App, made: Made) -> 
         await until(pilot, made.waits.is_set)
 
     drive(app, play)
-    assert stopped.wait(20)
+    assert stopped.wait(LIMIT)
 
 
 def test_quitting_asks_while_it_builds(drive: Drive, app: App, made: Made) -> None:

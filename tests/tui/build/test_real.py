@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from replays import Cache
 from textual.pilot import Pilot
+from waiting import until
 
 from thanos_tui import builds
 from thanos_tui.build import writers
@@ -50,12 +51,9 @@ def app(tmp_path: Path, cache: Cache) -> ThanosApp:
 
 
 async def ended(pilot: Pilot[Any], pane: BuildPane, outcome: str) -> None:
-    for _ in range(6000):
-        await pilot.pause(0.05)
-        if pane._run is not None and not pane.building:
-            assert pane._run.state.outcome == outcome, pane._error
-            return
-    raise AssertionError("the build does not end")
+    await until(pilot, lambda: pane._run is not None and not pane.building, limit=600)
+    assert pane._run is not None
+    assert pane._run.state.outcome == outcome, pane._error
 
 
 def test_a_real_build_and_its_repetition(drive: Drive, app: ThanosApp) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from textual.pilot import Pilot
 from textual.widgets import Input, OptionList, Static
+from waiting import until
 
 from thanos_tui.editing.document import Document
 from thanos_tui.options.expressions import Value
@@ -161,10 +162,7 @@ def test_a_value_that_is_not_on_offer_says_what_it_needs_and_how_to_get_there(dr
         lines = editor.query_one(OptionList)
         assert "needs output.architecture = amd64" in str(lines.get_option_at_index(2).prompt)
         await pilot.press("j", "j", "enter")
-        for _ in range(200):
-            await pilot.pause(0.02)
-            if isinstance(pilot.app.screen, WhyNot) and pilot.app.screen.looked:
-                break
+        await until(pilot, lambda: isinstance(pilot.app.screen, WhyNot) and pilot.app.screen.looked)
         await pilot.press("enter")
         await pilot.pause()
         assert value(pilot, "rngd.source") == "rdrand"
@@ -254,24 +252,29 @@ def test_an_element_that_is_not_on_offer_is_refused_with_the_reason(drive: Drive
     drive(ThanosApp(document), script)
 
 
+def files_listed(pilot: Script) -> int:
+    """How many files and directories can be chosen from; 0 before there is a list."""
+    return pilot.app.screen.query_one(OptionList).option_count if isinstance(pilot.app.screen, ChooseFile) else 0
+
+
 def test_files_are_picked_for_keys_and_paths(drive: Drive, home: Path) -> None:
     (Path.cwd() / "keys.gpg").write_bytes(b"")
 
     async def script(pilot: Script) -> None:
         editor = await opened(pilot, "sshd.authorized-keys", ListEditor)
         await pilot.press("ctrl+o")
-        await pilot.pause(0.2)
-        assert isinstance(pilot.app.screen, ChooseFile)
+        await until(pilot, lambda: files_listed(pilot) > 0)
         await pilot.press("down", "enter")
-        await pilot.pause(0.2)
-        assert pilot.app.screen is editor
+        await until(pilot, lambda: pilot.app.screen is editor)
         assert editor.elements == ["~/.ssh/*.pub", "~/.ssh/id_ed25519.pub"]
         await pilot.press("escape")
-        await opened(pilot, "packages.keyring", TextEditor)
+        text = await opened(pilot, "packages.keyring", TextEditor)
         await pilot.press("ctrl+o")
-        await pilot.pause(0.2)
-        await pilot.press(*"keys", "enter")
-        await pilot.pause(0.2)
+        await until(pilot, lambda: files_listed(pilot) > 0)
+        await pilot.press(*"keys")
+        await until(pilot, lambda: files_listed(pilot) == 1)
+        await pilot.press("enter")
+        await until(pilot, lambda: pilot.app.screen is text)
         await pilot.press("enter")
         await pilot.pause()
         assert value(pilot, "packages.keyring") == "keys.gpg"

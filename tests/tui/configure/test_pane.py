@@ -8,6 +8,7 @@ from typing import Any
 
 from catalogues import catalogue_of, document_of, many
 from textual.pilot import Pilot
+from waiting import until
 
 from thanos_tui import profile
 from thanos_tui.editing.document import Document
@@ -47,11 +48,8 @@ def screen_text(widget: MenuList) -> list[str]:
 
 async def settled(pilot: Pilot[Any], done: Callable[[], object]) -> None:
     """Until what waits in threads has come back."""
-    for _ in range(200):
-        await pilot.pause(0.02)
-        if done():
-            return
-    raise AssertionError("it never came")
+    await pilot.pause(0.02)
+    await until(pilot, done)
 
 
 def test_menus_are_entered_and_left_and_the_cursor_comes_back(drive: Drive) -> None:

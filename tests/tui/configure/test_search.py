@@ -8,6 +8,7 @@ from typing import Any
 from catalogues import document_of, many
 from textual.pilot import Pilot
 from textual.widgets import Input
+from waiting import until
 
 from thanos_tui.editing.document import Document
 from thanos_tui.tui.app import ThanosApp
@@ -144,10 +145,7 @@ def test_a_hidden_result_says_why_and_can_be_freed(drive: Drive) -> None:
         row = search_of(pilot).results.rows[0]
         assert (row.name, row.active, row.note) == ("network.gateways", False, "needs network = static")
         await pilot.press("tab", "w")
-        for _ in range(200):
-            await pilot.pause(0.02)
-            if isinstance(pilot.app.screen, WhyNot) and pilot.app.screen.looked:
-                break
+        await until(pilot, lambda: isinstance(pilot.app.screen, WhyNot) and pilot.app.screen.looked)
         await pilot.press("enter")
         await pilot.pause()
         assert search_of(pilot).results.rows[0].active

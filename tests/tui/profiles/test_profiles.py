@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from textual.pilot import Pilot
 from textual.widgets import Input, OptionList, Static
+from waiting import until
 
 from thanos_tui import profile
 from thanos_tui.editing import recovery
@@ -41,14 +42,6 @@ def nothing_left_open() -> Iterator[None]:
     yield
     for app in list(profiles._sessions):
         profiles.stop(app)
-
-
-async def until(pilot: Pilot[Any], holds: Callable[[], bool]) -> None:
-    for _ in range(400):
-        if holds():
-            return
-        await pilot.pause(0.02)
-    assert holds()
 
 
 async def asked(pilot: Pilot[Any], text: str) -> str:
@@ -272,7 +265,7 @@ def test_open_by_the_file_chooser(drive: Drive, file: Path) -> None:
         await pilot.press("enter")
         await until(pilot, lambda: isinstance(app.screen, ChooseFile))
         app.screen.query_one(Input).value = "box.thanos"
-        await pilot.pause(0.1)
+        await until(pilot, lambda: app.screen.query_one(OptionList).option_count == 1)
         await pilot.press("enter")
         await answered(pilot)
         assert app.document.path is not None

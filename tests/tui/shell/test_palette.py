@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from textual.command import CommandPalette
 from textual.widgets import OptionList
+from waiting import until
 
 from thanos_tui.editing import recent
 from thanos_tui.editing.document import Document
@@ -22,14 +23,15 @@ async def _find(app: ThanosApp, pilot: Any, words: str) -> list[str]:
     await pilot.press("ctrl+p")
     await pilot.pause()
     await pilot.press(*("space" if letter == " " else letter for letter in words))
-    for _ in range(100):
-        await pilot.pause(0.05)
-        found = app.screen.query_one(OptionList)
-        if app.screen.has_class("-ready") and found.option_count and not app.screen.query(".--populating"):
-            await app.workers.wait_for_complete()
-            await pilot.pause()
-            return [str(found.get_option_at_index(index).prompt) for index in range(found.option_count)]
-    return []
+    found = app.screen.query_one(OptionList)
+
+    def ready() -> bool:
+        return app.screen.has_class("-ready") and found.option_count > 0 and not app.screen.query(".--populating")
+
+    await until(pilot, ready)
+    await app.workers.wait_for_complete()
+    await pilot.pause()
+    return [str(found.get_option_at_index(index).prompt) for index in range(found.option_count)]
 
 
 def test_every_action_is_in_the_palette(drive) -> None:  # type: ignore[no-untyped-def]
@@ -77,11 +79,7 @@ def test_a_hit_is_done_when_chosen(drive) -> None:  # type: ignore[no-untyped-de
         hits = await _find(app, pilot, "go to yaml")
         assert hits[0].startswith("Go to YAML")
         await pilot.press("enter")
-        for _ in range(50):
-            await pilot.pause(0.05)
-            if app.shown == "yaml":
-                break
-        assert app.shown == "yaml"
+        await until(pilot, lambda: app.shown == "yaml")
         assert not CommandPalette.is_open(app)
 
     drive(app, script)
@@ -100,10 +98,7 @@ def test_options_are_found_and_shown(drive) -> None:  # type: ignore[no-untyped-
         hits = await _find(app, pilot, "ntp.servers")
         assert any(hit.startswith("Option: ") and hit.endswith("ntp.servers") for hit in hits), hits
         await pilot.press("enter")
-        for _ in range(50):
-            await pilot.pause(0.05)
-            if gone:
-                break
+        await until(pilot, lambda: gone)
         assert gone == ["ntp.servers"]
 
     drive(app, script)
@@ -169,8 +164,7 @@ def test_the_help_is_searched(drive) -> None:  # type: ignore[no-untyped-def]
         await pilot.press("f1")
         await pilot.pause()
         await pilot.press("slash", *"palette")
-        await pilot.pause(0.3)
-        assert app.screen.query_one(Lines).hits > 0
+        await until(pilot, lambda: app.screen.query_one(Lines).hits > 0)
 
     drive(app, script)
 
@@ -182,9 +176,8 @@ def test_every_way_out_asks_before_changes_are_lost(drive) -> None:  # type: ign
         async def script(pilot: Any, app: ThanosApp = app, key: str = key) -> None:
             app.document.set("hostname", "box")
             await pilot.press(key)
-            await pilot.pause(0.2)
+            await until(pilot, lambda: len(app.screen_stack) == 2)
             assert app.is_running
-            assert len(app.screen_stack) == 2
             await pilot.press("escape")
 
         drive(app, script)

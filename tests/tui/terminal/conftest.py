@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,6 +13,7 @@ import asyncssh
 import pytest
 from records import RECORD
 from textual.pilot import Pilot
+from waiting import until
 
 from thanos_tui import keys
 from thanos_tui.editing.document import Document
@@ -171,14 +171,8 @@ class Console:
         return "\n".join(self.view.emulator.texts())
 
     async def until(self, condition: Callable[[], object], what: str = "it") -> None:
-        deadline = time.monotonic() + 60
-        while True:
-            await self.pilot.pause()
-            if condition():
-                return
-            shown = self.text() if self.pane._current else self.labels
-            assert time.monotonic() < deadline, f"waited for {what} in vain: {shown}"
-            await asyncio.sleep(0.02)
+        await self.pilot.pause()
+        await until(self.pilot, condition, tell=lambda: f"{what}; {self.text() if self.pane._current else self.labels}")
 
     async def shows(self, text: str) -> None:
         await self.until(lambda: self.pane._current and text in self.text(), text)

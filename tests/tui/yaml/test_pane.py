@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import waiting
 from textual.pilot import Pilot
 from textual.widgets import Input, OptionList, Static
 
@@ -52,12 +52,8 @@ def copied(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
 
 async def until(pilot: Script, done: Callable[[], object]) -> None:
     """Wait for what threads and messages bring about."""
-    for _ in range(500):
-        await pilot.pause()
-        if done():
-            return
-        await asyncio.sleep(0.01)
-    raise AssertionError(f"this never came true; the screen says {shown(pilot)}")
+    await pilot.pause()
+    await waiting.until(pilot, done, tell=lambda: shown(pilot))
 
 
 def pane(pilot: Script) -> YamlPane:
