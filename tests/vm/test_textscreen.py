@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 
 import pytest
+from waiting import LIMIT
 
 from thanos_tui import vm
 from thanos_tui.events import Reporter
@@ -116,11 +117,11 @@ def test_without_a_font_nothing_is_read(rom: bytes) -> None:
 
 def test_a_machine_is_read_with_its_own_font(start: Callable[..., Machine]) -> None:
     machine = start("echo", "ready\n")
-    vm.wait_for_serial(machine, "ready", 30, Reporter())
+    vm.wait_for_serial(machine, "ready", 120, Reporter())
     reader = Reader(font_of(machine))
     text = 'Quick brown fox, "lazy" dog: {0123} [456] <789> ~!@#$%^&*()'
     shown, typed = "", False
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + LIMIT
     while text not in shown:
         assert time.monotonic() < deadline, shown
         screen = reader.read(vm.picture(machine))

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Sequence
 
 import pytest
+from waiting import eventually
 
 from thanos_tui import vm
 from thanos_tui.vm import Machine, timeline
@@ -159,8 +159,5 @@ def test_a_machine_notes_when_its_log_grows(start: Callable[..., Machine]) -> No
 
 def told_by(machine: Machine, count: int) -> Timeline:
     """Its timeline, once it has so many steps: the guest speaks when it comes to it."""
-    deadline = time.monotonic() + 30
-    while len((told := timeline.timeline(machine)).steps) != count:
-        assert time.monotonic() < deadline, told
-        time.sleep(0.02)
-    return told
+    eventually(lambda: len(timeline.timeline(machine).steps) == count, tell=lambda: timeline.timeline(machine))
+    return timeline.timeline(machine)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from textual.widgets import Input, OptionList, Static
+from waiting import until
 
 from thanos_tui import vm
 from thanos_tui.builds import Build
@@ -31,15 +31,6 @@ from thanos_tui.vm.input import Button, Point
 
 Drive = Callable[..., None]
 Start = Callable[..., Machine]
-
-
-async def until(pilot: Any, condition: Callable[[], object], limit: float = 60) -> None:
-    """Let the app go on until something is so."""
-    deadline = time.monotonic() + limit
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        await asyncio.sleep(0.03)
-        await pilot.pause()
 
 
 async def at_machines(pilot: Any) -> MachinePane:
@@ -516,9 +507,12 @@ def test_nothing_is_asked_of_a_machine_that_nobody_sees(
         hide: tuple[Callable[[], Awaitable[None]], ...] = (lambda: pilot.press("v"), lambda: pilot.press("1"))
         for act in hide:
             await act()
-            await pilot.pause(0.3)
-            before = len(looked)
-            await pilot.pause(1)
+            # What is under way then comes to its end.
+            for _ in range(10):
+                before = len(looked)
+                await pilot.pause(1)
+                if len(looked) == before:
+                    break
             assert len(looked) == before
             await pilot.press("4")
             pane.show("screen")
