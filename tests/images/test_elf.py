@@ -140,6 +140,17 @@ def test_follows_rpath_and_runpath_as_ld_so_does() -> None:
     assert list(closure("/opt/bin/tool", look, "amd64", named_by="tool")) == ["/opt/lib/liba.so", "/opt/lib/libb.so"]
 
 
+def test_searches_the_library_path_after_rpath_and_before_runpath() -> None:
+    names = ["liba.so", "libb.so"]
+    libraries = {f"{place}/{name}": image([]) for place in ("/own", "/by-env") for name in names}
+    del libraries["/by-env/libb.so"]
+    for tags, first in (({"runpath": "/own"}, "/by-env"), ({"rpath": "/own"}, "/own"), ({}, "/by-env")):
+        look = tree(**{"/bin/tool": image(names, **tags), "/lib/libb.so": image([]), **libraries})
+        last = "/own" if tags else "/lib"
+        found = list(closure("/bin/tool", look, "amd64", named_by="tool", search=["/by-env"]))
+        assert found == [f"{first}/liba.so", f"{last}/libb.so"]
+
+
 def test_passes_over_libraries_of_another_class() -> None:
     look = tree(
         **{

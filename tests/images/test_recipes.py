@@ -348,6 +348,13 @@ def test_a_missing_library_names_the_program(write: Write, tree: Any) -> None:
         compose.compose(select(write("programs: [/usr/bin/broken]\n")), tree(entries), "amd64")
 
 
+def test_libraries_are_found_where_the_image_has_them_searched(write: Write, tree: Any) -> None:
+    entries = {**OLD, "usr/bin/odd": program("libown.so"), "opt/own/libown.so": program("libc.so.6", interpreter="")}
+    directory = write("programs: [/usr/bin/odd]\nconfig: {env: ['LD_LIBRARY_PATH=/opt/own:']}\n")
+    found = shown(compose.compose(select(directory), tree(entries), "amd64"))
+    assert found["opt/own/libown.so"] == found["usr/lib/x86_64-linux-gnu/libc.so.6"] == "file"
+
+
 def test_a_loop_of_links_ends(write: Write, tree: Any) -> None:
     with pytest.raises(BuildError, match="loop"):
         compose.compose(select(write("programs: [/a]\n")), tree({"a": "b", "b": "a"}), "amd64")

@@ -51,6 +51,7 @@ class _Image:
         self.arch = arch
         self.merged = selection.recipe.layout == "merged"
         self.who = f"the recipe {selection.recipe.name}"
+        self.search = [place for text in selection.config.get("Env", ()) for place in _library_path(text)]
         # What is taken, by canonical name, and where it goes in the split layout if that differs from the package.
         self.taken: set[str] = set()
         self.literal: dict[str, str] = {}
@@ -82,12 +83,13 @@ class _Image:
         if self.tree.elf(name) is None:
             return
         hint = "add the package that has it to the recipe's packages"
-        for needed in elf.closure(f"/{name}", self.tree.look, self.arch, named_by=path, hint=hint):
+        closure = elf.closure(f"/{name}", self.tree.look, self.arch, named_by=path, search=self.search, hint=hint)
+        for needed in closure:
             interpreter = needed.startswith("/lib") and "/ld" in needed
             self.take(needed, f"{path} needs {needed}, which no package of {self.who} has", literal=interpreter)
 
     def take_library(self, soname: str) -> None:
-        for place in elf.standard_places(self.arch):
+        for place in [*self.search, *elf.standard_places(self.arch)]:
             if self.tree.look(f"{place}/{soname}") is not None:
                 name = self.take(f"{place}/{soname}", soname)
                 self.take_closure(name, soname)
@@ -214,6 +216,12 @@ def applets(busybox: Member) -> list[str]:
         if len(names) > 20:
             return names
     raise BuildError("the list of applets was not found in the busybox binary")
+
+
+def _library_path(variable: str) -> list[str]:
+    """The directories that a variable of the environment has the dynamic linker search."""
+    name, _, value = variable.partition("=")
+    return [place for place in value.split(":") if place] if name == "LD_LIBRARY_PATH" else []
 
 
 def _opener(contents: bytes) -> Callable[[], BinaryIO]:

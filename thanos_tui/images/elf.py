@@ -7,7 +7,7 @@ ld.so(8)); section headers may be stripped. A general ELF library gives the same
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -152,10 +152,13 @@ def standard_places(arch: str) -> list[str]:
     return [*dict.fromkeys(both), "/lib64", "/usr/lib64"]
 
 
-def closure(path: str, look: Look, arch: str, *, named_by: str, hint: str | None = None) -> Iterator[str]:
+def closure(
+    path: str, look: Look, arch: str, *, named_by: str, search: Sequence[str] = (), hint: str | None = None
+) -> Iterator[str]:
     """Every path that the ELF file at ``path`` needs besides itself: its interpreter and, transitively, its libraries.
 
     look: gives the file at an absolute path of the tree, links followed, or None. arch: Debian's name.
+    search: the directories in the LD_LIBRARY_PATH that it runs with.
     Raises BuildError naming ``named_by`` and the library where one is in no directory that the dynamic linker searches.
     """
     start = look(path)
@@ -173,7 +176,7 @@ def closure(path: str, look: Look, arch: str, *, named_by: str, hint: str | None
         own = tuple(_expanded(entry, library.path, triplet) for entry in library.elf.rpath)
         chain = (*own, *inherited)
         runpath = [_expanded(entry, library.path, triplet) for entry in library.elf.runpath]
-        places = [*runpath, *standard] if runpath else [*chain, *standard]
+        places = [*search, *runpath, *standard] if runpath else [*chain, *search, *standard]
         for name in library.elf.needed:
             found = _find(name, places, library.elf.target, look)
             if found is None:
