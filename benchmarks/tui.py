@@ -35,7 +35,7 @@ from thanos_tui.files import assets_dir
 TOP = Path(__file__).resolve().parent.parent
 FRAME = 1000 / 60  # milliseconds
 QUIET = 0.06  # seconds without output after which a program is taken to have drawn all it had to
-SEARCH_QUIET = 0.35  # some rebuild their list in pieces
+PAUSE = 0.35  # seconds without output between two letters of the search
 QUERY = "queue"
 UNDO, REDO = b"u", b"\x12"
 # Into the menu System, its third row switched; then the YAML pane.
@@ -49,7 +49,8 @@ class Times:
 
     first: the first byte. content: the first menu. ready: the answer to a key typed as soon as that was there.
     cursor: from an arrow key to the first byte that it changed; keys: to the last one, with the help beside the menu.
-    search, diff: from a key to the last byte of what it changed.
+    search: from a letter to the last byte of its results; what ours says later of the first one's effect is not one.
+    diff: from a key to the words that tell of the new diff.
     """
 
     first: list[float] = field(default_factory=list)
@@ -89,8 +90,10 @@ def use(program: Program, home: Path, times: Times, count: int) -> None:
         for first, last in taken[4:]:  # the ones before fill caches
             times.cursor.append(first)
             times.keys.append(last)
-        respond(screen, b"/", SEARCH_QUIET, program.name)
-        times.search += [respond(screen, letter.encode(), SEARCH_QUIET, program.name)[1] for letter in QUERY]
+        respond(screen, b"/", PAUSE, program.name)
+        for letter in QUERY:
+            times.search.append(respond(screen, letter.encode(), QUIET, program.name)[1])
+            screen.settle(PAUSE)
 
 
 def percentile(values: Sequence[float], share: float) -> float:
