@@ -8,7 +8,7 @@ umask 022
 
 SOURCES=/etc/sv
 RUNTIME=/run/stark
-SERVICES=$RUNTIME/sv
+SERVICES=/etc/service
 LOGS=/var/log/stark
 # Seconds that all services together get to stop; whoever stops the container waits for ten.
 GRACE=8
@@ -24,7 +24,7 @@ usage: stark [COMMAND]
   status [--json]       one line for each service: its state, process, seconds in that state, and restarts
 
 Without a command it starts the services, and stops them when it gets SIGTERM. `sv` of runit(8) controls single ones,
-for example: sv restart /run/stark/sv/docker
+for example: sv restart docker
 END_OF_USAGE
 }
 
@@ -60,8 +60,8 @@ works() {
 
 # What a stark before this one has left is worth nothing: its processes are gone, and with them their mounts.
 prepare() {
-    rm -rf "$RUNTIME" /run/docker /run/docker.sock /run/docker.pid
-    mkdir -p "$SERVICES" "$LOGS"
+    rm -rf "$RUNTIME" "$SERVICES" /run/docker /run/docker.sock /run/docker.pid
+    mkdir -p "$RUNTIME" "$SERVICES" "$LOGS"
     for source in "$SOURCES"/*/; do
         name=${source#"$SOURCES/"}
         name=${name%/}
@@ -194,7 +194,7 @@ ready() {
 
 # state NAME: sets $state, $pid and $seconds
 state() {
-    # "run: /run/stark/sv/docker: (pid 23) 45s; run: log: (pid 22) 45s"
+    # "run: /etc/service/docker: (pid 23) 45s; run: log: (pid 22) 45s"
     said=$(sv status "$SERVICES/$1")
     pid=$(expr "$said" : '[^;]*(pid \([0-9]*\))')
     seconds=$(expr "$said" : '[^;]* \([0-9]*\)s')
