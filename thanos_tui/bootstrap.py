@@ -144,7 +144,7 @@ def main() -> None:
     if sys.version_info < (3, 11):  # noqa: UP036 (this script runs before anything has checked)
         raise SystemExit(f"set-up: Python 3.11 or newer is needed, this is {sys.version.split()[0]}")
     install({**SYSTEM, **TESTING} if arguments.testing else SYSTEM)
-    environment("fast,dev" if arguments.testing else "fast")
+    environment("fast,pictures,dev" if arguments.testing else "fast,pictures")
 
 
 if __name__ == "__main__":

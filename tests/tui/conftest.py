@@ -42,9 +42,9 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def drive() -> Drive:
     """Run a script against an app: ``drive(app, script, size=(80, 24))``; what it raises, the test raises."""
 
-    def run(app: App[Any], script: Script, size: tuple[int, int] = (80, 24)) -> None:
+    def run(app: App[Any], script: Script, size: tuple[int, int] = (80, 24), notifications: bool = False) -> None:
         async def main() -> None:
-            async with app.run_test(size=size) as pilot:
+            async with app.run_test(size=size, notifications=notifications) as pilot:
                 await pilot.pause()
                 await script(pilot)
 

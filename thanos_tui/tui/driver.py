@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from textual.drivers.linux_driver import LinuxDriver
+from collections.abc import Iterable
+from typing import ClassVar
 
-from thanos_tui.tui import first
+from textual._xterm_parser import XTermParser
+from textual.drivers import linux_driver
+from textual.drivers.linux_driver import LinuxDriver
+from textual.message import Message
+
+from thanos_tui.tui import answers, first
 from thanos_tui.tui.look import look
 
 # Questions and modes of newer terminals; ECMA-48 terminals before them did not expect "$", ">" and "<" in a sequence,
@@ -13,13 +19,23 @@ _NEWER = ("\x1b[?2026", "\x1b[?2048", "\x1b[>", "\x1b[<", "\x1b]")
 
 
 class ThanosDriver(LinuxDriver):
-    """Leaves out what this terminal would stumble over, and keeps the first frame until the app's own is drawn.
+    """Asks the terminal what it is, leaves out what it would stumble over, and keeps the first frame until the app's
+    own is drawn.
 
-    farewell: what is written before the terminal is given back, at the end and when the app is suspended: it takes away
-    what the terminal keeps apart from its cells, such as pictures.
+    known: what the terminal, of which a process has one, has said of itself. farewell: what is written before the
+    terminal is given back, at the end and when the app is suspended: it takes away what the terminal keeps apart from
+    its cells, such as pictures.
     """
 
+    known: ClassVar[answers.Answers] = answers.Answers()
     farewell = ""
+
+    def start_application_mode(self) -> None:
+        super().start_application_mode()  # type: ignore[no-untyped-call]
+        here = look()
+        # Without colours there is no use for the answers. Without the thread there is no terminal, in the background.
+        if self._writer_thread is not None and not here.ascii and here.colour:
+            self.write(answers.QUESTIONS)
 
     def write(self, data: str) -> None:
         # The first frame stands on the alternate screen: asking for that again would clear it.
@@ -39,3 +55,20 @@ class ThanosDriver(LinuxDriver):
             self.write(self.farewell)
             self.farewell = ""
         super().stop_application_mode()
+
+
+class _Reader(XTermParser):
+    """Textual's reader of keys. To it an answer that it did not ask for is so many keys; here it is heard."""
+
+    _begun = ""
+
+    def feed(self, data: str) -> Iterable[Message]:
+        if data:  # none is the end
+            data, self._begun, ThanosDriver.known = answers.pick(self._begun + data, ThanosDriver.known)
+            if not data:
+                return ()
+        return super().feed(data)
+
+
+# The driver makes its reader by this name, and lets nobody choose another one.
+vars(linux_driver)[XTermParser.__name__] = _Reader

@@ -25,11 +25,11 @@ class Settings:
     graphics: str = "auto"
 
 
-GRAPHICS = ("auto", "kitty", "none")
+GRAPHICS = ("auto", "kitty", "sixel", "none")
 _KINDS: dict[str, tuple[type, str]] = {
     "theme": (str, "the name of a theme"),
     "ascii": (bool, "true or false"),
-    "graphics": (str, "auto, kitty or none"),
+    "graphics": (str, "auto, kitty, sixel or none"),
 }
 
 

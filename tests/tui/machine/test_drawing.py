@@ -85,32 +85,32 @@ def colours(frame: Frame, column: int, row: int) -> tuple[object, object, str]:
 
 @pytest.mark.parametrize(("room", "size", "place"), [((80, 24), (64, 24), (8, 0)), ((40, 60), (40, 15), (0, 22))])
 def test_a_picture_keeps_its_shape(room: tuple[int, int], size: tuple[int, int], place: tuple[int, int]) -> None:
-    frame = draw_picture(squares(640, 480), *room, View(), UNICODE)
+    frame = draw_picture(squares(640, 480), *room, View(), UNICODE, 2.0)
     assert (frame.width, len(frame.strips)) == size
     assert (frame.left, frame.top) == place
 
 
 def test_each_cell_shows_two_pixels() -> None:
-    frame = draw_picture(squares(8, 6), 8, 3, View(), UNICODE)
+    frame = draw_picture(squares(8, 6), 8, 3, View(), UNICODE, 2.0)
     assert colours(frame, 0, 1) == ((255, 255, 255), (255, 255, 255), " ")
     assert colours(frame, 7, 1) == ((255, 0, 0), (0, 0, 0), UNICODE.upper)
 
 
 def test_closer_shows_a_part() -> None:
-    frame = draw_picture(squares(640, 480), 80, 24, View(zoom=4, x=1.0, y=0.0), UNICODE)
+    frame = draw_picture(squares(640, 480), 80, 24, View(zoom=4, x=1.0, y=0.0), UNICODE, 2.0)
     assert frame.part == (0.75, 0, 0.25, 0.25)
     assert colours(frame, 0, 0)[1] == (255, 0, 0)
     assert frame.point(frame.left, frame.top) == Point(0.75 + 0.25 * 0.5 / 64, 0.25 * 0.5 / 24)
 
 
 def test_without_colours_brightness_is_shown() -> None:
-    assert texts(draw_picture(squares(8, 8), 8, 4, View(), MONOCHROME)) == ["@@@@::::"] * 2 + ["@@@@    "] * 2
-    assert all(line.isascii() for line in texts(draw_picture(squares(8, 8), 8, 4, View(), ASCII)))
+    assert texts(draw_picture(squares(8, 8), 8, 4, View(), MONOCHROME, 2.0)) == ["@@@@::::"] * 2 + ["@@@@    "] * 2
+    assert all(line.isascii() for line in texts(draw_picture(squares(8, 8), 8, 4, View(), ASCII, 2.0)))
 
 
 def test_thin_lines_are_not_lost() -> None:
     rgb = bytearray(320 * 200 * 3)
     for y in range(200):
         rgb[(y * 320 + 2) * 3 : (y * 320 + 3) * 3] = b"\xff\xff\xff"
-    frame = draw_picture(Picture(320, 200, bytes(rgb)), 160, 50, View(), UNICODE)
+    frame = draw_picture(Picture(320, 200, bytes(rgb)), 160, 50, View(), UNICODE, 2.0)
     assert colours(frame, 1, 20)[1] == (127, 127, 127)

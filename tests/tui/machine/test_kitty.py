@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import random
-import time
 import unicodedata
 import zlib
 from base64 import b64encode
@@ -16,16 +14,16 @@ from typing import Any, cast
 
 import pytest
 from kitty import Screen
-from textual.app import App, ComposeResult
 from textual.drivers.headless_driver import HeadlessDriver
-from textual.screen import ModalScreen
-from textual.widgets import Static
+from watching import Modal, Stub, Watching, noise, until
 
 from thanos_tui import vm
 from thanos_tui.editing.document import Document
 from thanos_tui.tui import graphics
 from thanos_tui.tui import look as looks
+from thanos_tui.tui.answers import Answers
 from thanos_tui.tui.app import ThanosApp
+from thanos_tui.tui.driver import ThanosDriver
 from thanos_tui.tui.graphics import Graphics, decide
 from thanos_tui.tui.look import ASCII, UNICODE, Look
 from thanos_tui.tui.machine import screen as screens
@@ -37,10 +35,6 @@ from thanos_tui.vm import Machine, Picture
 Drive = Callable[..., None]
 HOLDER = "\U0010eeee"
 SMALL = Picture(2, 1, bytes([255, 0, 0, 0, 0, 255]))
-
-
-def noise(width: int, height: int, seed: int = 0) -> Picture:
-    return Picture(width, height, random.Random(seed).randbytes(width * height * 3))  # noqa: S311
 
 
 # The protocol
@@ -136,70 +130,54 @@ def test_there_are_no_more_cells_than_marks() -> None:
 
 # Which terminals
 
-KITTY = {"TERM": "xterm-kitty", "COLORTERM": "truecolor"}
+KITTY = Answers(name="kitty(0.41.1)")
+XTERM = Answers(name="XTerm(379)", sixel=True)
+TMUX = {"TMUX": "/tmp/x,1,0"}
 
 
 @pytest.mark.parametrize(
-    ("environment", "setting", "kind"),
+    ("known", "environment", "setting", "kind"),
     [
-        (KITTY, "auto", "kitty"),
-        ({"TERM": "xterm-ghostty"}, "auto", "kitty"),
-        ({"TERM": "xterm-256color", "TERM_PROGRAM": "ghostty"}, "auto", "kitty"),
-        ({"TERM": "xterm-256color", "KITTY_WINDOW_ID": "1"}, "auto", "kitty"),
-        ({"TERM": "xterm-256color"}, "auto", "none"),
-        ({"TERM": "xterm-256color", "KITTY_WINDOW_ID": "1", "VTE_VERSION": "7600"}, "auto", "none"),
-        ({"TERM": "xterm-256color", "KITTY_WINDOW_ID": "1", "TERM_PROGRAM": "vscode"}, "auto", "none"),
-        ({"TERM": "tmux-256color", "TMUX": "/tmp/x,1,0", "KITTY_WINDOW_ID": "1"}, "auto", "none"),
-        ({"TERM": "screen.xterm-256color", "KITTY_WINDOW_ID": "1"}, "auto", "none"),
-        ({**KITTY, "ZELLIJ": "0"}, "auto", "none"),
-        ({}, "auto", "none"),
-        (KITTY, "none", "none"),
-        ({"TERM": "xterm-256color"}, "kitty", "kitty"),
-        ({"TERM": "tmux-256color", "TMUX": "/tmp/x,1,0"}, "kitty", "kitty-in-tmux"),
+        (KITTY, {}, "auto", "kitty"),
+        (Answers(name="kitty(0.28.0)"), {}, "auto", "kitty"),
+        (Answers(name="kitty(1.0)"), {}, "auto", "kitty"),
+        (Answers(name="kitty(0.26.5)"), {}, "auto", "none"),  # no placeholders; Debian 12 has it
+        (Answers(name="ghostty 1.2.3"), {}, "auto", "kitty"),
+        (Answers(name="tmux 3.5a"), {**TMUX, "TERM": "xterm-kitty", "KITTY_WINDOW_ID": "1"}, "auto", "none"),
+        (Answers(name="WezTerm 20240203", sixel=True), {}, "auto", "sixel"),
+        (XTERM, {}, "auto", "sixel"),
+        (Answers(name="tmux 3.5a", sixel=True), TMUX, "auto", "sixel"),
+        (Answers(), {"TERM": "xterm-kitty"}, "auto", "none"),
+        (KITTY, {}, "none", "none"),
+        (XTERM, {}, "none", "none"),
+        (Answers(), {}, "kitty", "kitty"),
+        (XTERM, TMUX, "kitty", "kitty-in-tmux"),
+        (KITTY, {}, "sixel", "sixel"),
+        (Answers(), {}, "sixel", "sixel"),
     ],
 )
-def test_the_environment_and_the_settings_decide(environment: dict[str, str], setting: str, kind: Graphics) -> None:
-    assert decide(environment, UNICODE, setting) == kind
+def test_the_terminal_and_the_settings_decide(
+    known: Answers, environment: dict[str, str], setting: str, kind: Graphics
+) -> None:
+    assert decide(known, environment, UNICODE, setting) == kind
 
 
-@pytest.mark.parametrize("symbols", [ASCII, Look(colours=0), Look(colours=256)])
-@pytest.mark.parametrize("setting", ["auto", "kitty"])
-def test_without_the_characters_or_colours_there_are_none(symbols: Look, setting: str) -> None:
-    assert decide(KITTY, symbols, setting) == "none"
+@pytest.mark.parametrize("symbols", [ASCII, Look(colours=0)])
+@pytest.mark.parametrize("setting", ["auto", "kitty", "sixel"])
+@pytest.mark.parametrize("known", [KITTY, XTERM])
+def test_in_ascii_and_without_colours_there_are_none(symbols: Look, setting: str, known: Answers) -> None:
+    assert decide(known, {}, symbols, setting) == "none"
+
+
+def test_few_colours_are_enough_for_sixels_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    few = Look(colours=256)
+    assert decide(KITTY, {}, few) == decide(KITTY, {}, few, "kitty") == "none"
+    assert decide(XTERM, {}, few) == "sixel"
+    monkeypatch.setattr(graphics, "has_encoder", lambda: False)
+    assert decide(XTERM, {}, few) == decide(XTERM, {}, few, "sixel") == "none"
 
 
 # The view
-
-
-@dataclass
-class Stub:
-    """A machine, as far as the view needs one."""
-
-    directory: Path = Path("box")
-    pid: int = 1
-    alive: bool = True
-
-
-class Watching(App[None]):
-    """The view of a machine's screen, which is one picture as long as nobody draws another."""
-
-    CSS = "Modal { align: center middle; background: $background 60%; } #box { width: 20; height: 3; }"
-
-    def compose(self) -> ComposeResult:
-        yield ScreenView(id="view")
-        yield Static(id="rest")
-
-    def on_mount(self) -> None:
-        self.view.watch_machine(cast("Machine", Stub()))
-
-    @property
-    def view(self) -> ScreenView:
-        return self.screen_stack[0].query_one("#view", ScreenView)
-
-
-class Modal(ModalScreen[None]):
-    def compose(self) -> ComposeResult:
-        yield Static("a question", id="box")
 
 
 @dataclass
@@ -222,17 +200,9 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> Seen:
     monkeypatch.setattr(vm, "picture", look)
     monkeypatch.setattr(screens, "font_of", lambda _: None)
     monkeypatch.setattr(HeadlessDriver, "write", lambda _, data: state.terminal.feed(data))
-    monkeypatch.setenv("TERM", "xterm-kitty")
-    monkeypatch.setattr(graphics, "_current", None)
+    monkeypatch.setattr(ThanosDriver, "known", KITTY)
+    monkeypatch.setattr(graphics, "_setting", "auto")
     return state
-
-
-async def until(pilot: Any, condition: Callable[[], object], limit: float = 30) -> None:
-    deadline = time.monotonic() + limit
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        await asyncio.sleep(0.02)
-        await pilot.pause()
 
 
 def named(app: Watching) -> int | None:
@@ -329,7 +299,7 @@ def test_a_machine_is_seen_and_gone_with_its_pane(
     machine = start("deaf")
     terminal = Screen()
     monkeypatch.setattr(HeadlessDriver, "write", lambda _, data: terminal.feed(data) if "\x1b_G" in data else None)
-    monkeypatch.setenv("TERM", "xterm-kitty")
+    monkeypatch.setattr(ThanosDriver, "known", KITTY)
     app = ThanosApp(Document.new())
 
     async def script(pilot: Any) -> None:

@@ -76,7 +76,7 @@ Watching(driver_class=ThanosDriver).run()
 class Kitty:
     """A pseudo terminal of 80 by 24 cells of 10 by 20 pixels; it keeps what is written to it."""
 
-    def __init__(self, directory: Path, **environment: str) -> None:
+    def __init__(self, directory: Path, name: str = "kitty(0.41.1)", **environment: str) -> None:
         self.pid, self._end = pty.fork()
         if not self.pid:
             fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 800, 480))
@@ -85,7 +85,10 @@ class Kitty:
             os.chdir(directory)
             os.execve(sys.executable, [sys.executable, "-c", PROGRAM], known)
         self._bytes = b""
-        self._answered = False
+        self._answers = {
+            b"\x1b[?2026$p": "\x1b[?2026;2$y",  # frames can be marked: so they are
+            b"\x1b[c": f"\x1bP>|{name}\x1b\\\x1b[6;20;10t\x1b[?62;c",
+        }
 
     @property
     def text(self) -> str:
@@ -102,9 +105,8 @@ class Kitty:
                     self._bytes += os.read(self._end, 1 << 16)
                 except OSError:  # the program has ended
                     assert condition(self.text), self.text[-2000:]
-            if not self._answered and b"\x1b[?2026$p" in self._bytes:
-                self._answered = True
-                self.type("\x1b[?2026;2$y")  # frames can be marked: so they are
+            for question in [question for question in self._answers if question in self._bytes]:
+                self.type(self._answers.pop(question))
         return self.text
 
     def type(self, keys: str) -> None:
@@ -193,13 +195,20 @@ def test_a_slow_terminal_is_not_sent_more_than_it_takes(tmp_path: Path) -> None:
 
 
 def test_without_colours_and_elsewhere_nothing_is_sent(tmp_path: Path) -> None:
-    for environment in ({"NO_COLOR": "1"}, {"THANOS_TUI_ASCII": "1"}, {"TERM": "xterm-256color"}, {"TMUX": "x"}):
-        terminal = Kitty(tmp_path, **environment)
+    plain: tuple[tuple[str, dict[str, str]], ...] = (
+        ("kitty(0.41.1)", {"NO_COLOR": "1"}),
+        ("kitty(0.41.1)", {"THANOS_TUI_ASCII": "1"}),
+        ("kitty(0.26.5)", {}),
+        ("tmux 3.5a", {"TMUX": "x"}),
+    )
+    for name, environment in plain:
+        terminal = Kitty(tmp_path, name, **environment)
         try:
             terminal.until(lambda text: re.search(r"▀|[.:=+*#%@-]{10}|(m [^ ]{0,70}){40}", text))
             terminal.type("q")
             text = terminal.until(lambda text: "\x1b[?1049l" in text)
             assert "\x1b_G" not in text
+            assert ("\x1b[c" in text) == (not environment or "TMUX" in environment)
             assert "\U0010eeee" not in text
         finally:
             terminal.end()

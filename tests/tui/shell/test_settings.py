@@ -36,7 +36,7 @@ def test_settings_are_kept() -> None:
         ("them: nord\nascii: true\n", "settings.yaml:1:1: there is no setting 'them'\n  did you mean theme?", True),
         ("theme: 5\nascii: true\n", "settings.yaml:1:8: theme takes the name of a theme", True),
         ("ascii: maybe\n", "settings.yaml:1:8: ascii takes true or false", None),
-        ("graphics: sixel\nascii: true\n", "settings.yaml:1:11: graphics takes auto, kitty or none", True),
+        ("graphics: jpeg\nascii: true\n", "settings.yaml:1:11: graphics takes auto, kitty, sixel or none", True),
         ("[]\n", "settings are written NAME: VALUE", None),
         ("theme: 'nord\n", "settings.yaml:", None),
         ("\udcff", "settings.yaml", None),

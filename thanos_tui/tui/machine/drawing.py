@@ -19,6 +19,7 @@ from textual.strip import Strip
 
 from thanos_tui.tui.graphics import Graphics
 from thanos_tui.tui.look import Look
+from thanos_tui.tui.machine import sixel
 from thanos_tui.tui.machine.kitty import MARKS, Canvas
 from thanos_tui.vm.input import Point
 from thanos_tui.vm.screen import Picture
@@ -48,7 +49,8 @@ class Frame:
     """A drawn screen. strips: its rows. left, top: where it begins in the room there was.
 
     part: what of the machine's screen it shows: left, top, width, height, as fractions. ahead: what the terminal needs
-    to be sent before it can show the strips.
+    to be sent before it can show the strips. pixels: what it needs to be sent after that, with the cursor at the upper
+    left cell, and again whenever cells are drawn there: sixels lie on top of them.
     """
 
     strips: Sequence[Strip]
@@ -57,10 +59,16 @@ class Frame:
     part: tuple[float, float, float, float]
     is_text: bool
     ahead: str = ""
+    pixels: str = ""
 
     @property
     def width(self) -> int:
         return self.strips[0].cell_length if self.strips else 0
+
+    @property
+    def place(self) -> tuple[int, int, int, int]:
+        """Where it is in the room there was: left, top, width, height."""
+        return self.left, self.top, self.width, len(self.strips)
 
     def point(self, column: int, row: int) -> Point | None:
         """The place of the machine's screen under a cell of the room; None outside of it."""
@@ -95,9 +103,9 @@ def _text_row(cells: Sequence[Cell], look: Look) -> Iterator[Segment]:
         yield Segment(text, _style(front, back, line) if look.colour else Style(underline=line))
 
 
-def draw_picture(picture: Picture, columns: int, rows: int, view: View, look: Look) -> Frame:
-    """A picture in cells, as large as fits without distorting it; a cell is taken to be twice as high as wide."""
-    wide, high = _fitting(picture, columns, rows, 2.0)
+def draw_picture(picture: Picture, columns: int, rows: int, view: View, look: Look, shape: float) -> Frame:
+    """A picture in cells, as large as fits. shape: how many times as high as wide a cell is."""
+    wide, high = _fitting(picture, columns, rows, shape)
     part = _part(view)
     blocks = look.colour and not look.ascii
     halves = _scaled(picture, part, wide, 2 * high if blocks else high)
@@ -121,6 +129,27 @@ def draw_graphics(
     seen, part = _cut(picture, _part(view))
     ahead, strips = canvas.draw(seen, wide, high, graphics)
     return Frame(strips, (columns - wide) // 2, (rows - high) // 2, part, is_text=False, ahead=ahead)
+
+
+def draw_sixels(
+    picture: Picture,
+    columns: int,
+    rows: int,
+    view: View,
+    cell: tuple[int, int],
+    colours: int,
+    largest: tuple[int, int] | None,
+) -> Frame:
+    """A picture as sixels, as large as fits. cell: its width and height in pixels; colours and largest: what the
+    terminal takes."""
+    across, down = cell
+    most = (largest[0] // across, largest[1] // down) if largest else (columns, rows)
+    wide, high = _fitting(picture, max(1, min(columns, most[0])), max(1, min(rows, most[1])), down / across)
+    seen, part = _cut(picture, _part(view))
+    # Whole bands: one that reaches below the last row of the terminal would scroll it.
+    pixels = sixel.encode(seen, wide * across, max(1, high * down // sixel.HEIGHT) * sixel.HEIGHT, colours)
+    under = Strip.blank(wide, _PLAIN)
+    return Frame((under,) * high, (columns - wide) // 2, (rows - high) // 2, part, is_text=False, pixels=pixels)
 
 
 def _fitting(picture: Picture, columns: int, rows: int, shape: float) -> tuple[int, int]:

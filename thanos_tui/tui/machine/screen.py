@@ -2,16 +2,16 @@
 
 A picture takes QEMU some 3 ms; it is fetched five times a second at most while the view is seen, and drawn only if it
 differs from the one before. All of that happens in threads.
+
+Sixels lie on top of the cells and go where those are drawn again. So they are sent after every frame that has drawn
+cells of the view, and only while nothing else is seen within it; meanwhile there are half blocks.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from functools import partial
-from itertools import groupby, zip_longest
+from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar, cast
 
 from rich.segment import Segment
@@ -24,12 +24,12 @@ from textual.widget import Widget
 
 from thanos_tui import vm
 from thanos_tui.errors import InputError, ThanosError
-from thanos_tui.tui.graphics import Graphics, cell_shape, graphics, is_behind, send
+from thanos_tui.tui.graphics import Graphics, ask_limits, cell_size, graphics, is_behind, is_clear, limits, send
 from thanos_tui.tui.keys import key
 from thanos_tui.tui.look import Look, look
-from thanos_tui.tui.machine.drawing import Frame, View, draw_graphics, draw_picture, draw_text
+from thanos_tui.tui.machine.drawing import Frame, View, draw_graphics, draw_picture, draw_sixels, draw_text
 from thanos_tui.tui.machine.kitty import Canvas
-from thanos_tui.tui.machine.typing import chord
+from thanos_tui.tui.machine.typing import Press, acts, chord
 from thanos_tui.tui.work import perform
 from thanos_tui.vm import input as keyboard
 from thanos_tui.vm.input import Button, Chord, Point
@@ -38,6 +38,7 @@ from thanos_tui.vm.textscreen import Reader, TextScreen, font_of
 if TYPE_CHECKING:
     from textual import events
     from textual.binding import BindingType
+    from textual.geometry import Region
 
     from thanos_tui.tui.app import ThanosApp
     from thanos_tui.vm import Machine, Picture
@@ -46,15 +47,6 @@ _CALM, _LIVELY = 0.5, 0.2  # seconds between two looks, when little happens and 
 _EAGER = 0.06  # after a key was typed: one wants to see it
 _BUTTONS: dict[int, Button] = {1: "left", 2: "middle", 3: "right"}
 _ZOOMS = (1, 2, 4)
-
-
-@dataclass(frozen=True)
-class Press:
-    """A mouse button pressed or let go at a place; ``which`` None: the pointer has moved there."""
-
-    point: Point
-    which: Button | None = None
-    down: bool = False
 
 
 class Eye:
@@ -81,8 +73,8 @@ class Eye:
         read: show as text what is text. graphics: how to show the rest.
         """
         picture = vm.picture(self.machine)
-        shape = cell_shape()
-        wanted = (columns, rows, view, read, symbols, graphics, shape)
+        cell, (colours, largest) = cell_size(), limits()
+        wanted = (columns, rows, view, read, symbols, graphics, cell, colours, largest)
         if picture == self.picture and wanted == self._drawn:
             return None
         if picture != self.picture or (read and self.screen is None):
@@ -92,9 +84,11 @@ class Eye:
         self.picture, self._drawn = picture, wanted
         if read and self.screen is not None:
             return draw_text(self.screen, columns, rows, view, symbols)
+        if graphics == "sixel":
+            return draw_sixels(picture, columns, rows, view, cell, colours, largest)
         if graphics != "none":
-            return draw_graphics(picture, columns, rows, view, self.canvas, graphics, shape)
-        return draw_picture(picture, columns, rows, view, symbols)
+            return draw_graphics(picture, columns, rows, view, self.canvas, graphics, cell[1] / cell[0])
+        return draw_picture(picture, columns, rows, view, symbols, cell[1] / cell[0])
 
 
 class ScreenView(Widget, can_focus=True):
@@ -140,6 +134,7 @@ class ScreenView(Widget, can_focus=True):
         self._view = View()
         self._problem = ""
         self._has_sent = False  # whether the terminal has pictures of ours
+        self._is_lost = False  # whether cells were drawn where the terminal showed our sixels
         self._changed = 0.0  # when the picture last did (time.monotonic)
         self._typed = 0.0
         self._held: Button | None = None  # the button that the machine knows to be down
@@ -173,6 +168,8 @@ class ScreenView(Widget, can_focus=True):
         self._wipe()
         self.frame, self._view = None, View()
         self._eye = Eye(machine)
+        if graphics() == "sixel":
+            ask_limits(self.app)
         self._say("looking at its screen")
         self._watch(self._eye)
         self._send(machine)
@@ -188,6 +185,7 @@ class ScreenView(Widget, can_focus=True):
     async def _watch(self, eye: Eye) -> None:
         while True:
             self._wake.clear()
+            began = time.monotonic()
             try:
                 await self._look(eye)
             except ThanosError as error:
@@ -196,7 +194,8 @@ class ScreenView(Widget, can_focus=True):
             now = time.monotonic()
             pause = _EAGER if now - self._typed < 1 else _LIVELY if now - self._changed < 5 else _CALM
             try:
-                await asyncio.wait_for(self._wake.wait(), pause)
+                # Drawing takes half of a processor's time at most.
+                await asyncio.wait_for(self._wake.wait(), max(pause, now - began))
             except TimeoutError:
                 continue
 
@@ -205,7 +204,9 @@ class ScreenView(Widget, can_focus=True):
         if columns < 1 or rows < 1:
             return
         # Under a dialog cells are dimmed, and those of a picture would name another one.
-        kind = graphics() if self.screen.is_active else "none"
+        kind = graphics() if self.screen.is_active and not self.app.is_web else "none"
+        if kind == "sixel" and not is_clear(self, self.region):
+            kind = "none"
         if kind != "none" and is_behind(self.app):
             return  # a picture is large, and the terminal at the end of a slow line
         frame = await perform(eye.look, columns, rows, self._view, self.reading, look(), kind)
@@ -213,10 +214,34 @@ class ScreenView(Widget, can_focus=True):
             if frame.ahead:
                 send(self.app, frame.ahead, eye.canvas.farewell(kind))
                 self._has_sent = True
-            self.frame = frame
+            before, self.frame = self.frame, frame
             self._changed = time.monotonic()
-            self._problem = ""
-            self.refresh()
+            if frame.pixels and before and before.pixels and before.place == frame.place and not self._problem:
+                self._is_lost = True  # the new picture covers the old one: to draw the cells between them would flicker
+            else:
+                self._problem = ""
+                self._is_lost = False  # nothing is to be sent until the cells are drawn
+                self.refresh()
+        self._mend()
+
+    def render_lines(self, crop: Region) -> list[Strip]:
+        # Nothing else tells that cells of this widget are drawn. When it is called later, the frame has been written.
+        if graphics() == "sixel":
+            self._is_lost = True
+            self.call_later(self._mend)
+        return super().render_lines(crop)
+
+    def _mend(self) -> None:
+        """Send the sixels that are lost, or have it drawn another way if something covers the view now, or no more."""
+        frame = self.frame
+        if not self._is_lost or frame is None or frame.is_text or self._problem:
+            return
+        if is_clear(self, self.region) != bool(frame.pixels):
+            self._wake.set()
+        elif frame.pixels and not is_behind(self.app):
+            self._is_lost = False
+            row, column = self.region.y + frame.top + 1, self.region.x + frame.left + 1
+            send(self.app, f"\x1b7\x1b[{row};{column}H{frame.pixels}\x1b8")
 
     def on_mount(self) -> None:
         self.watch(self.screen, "stack_updates", self._wake.set, init=False)  # a dialog came or went
@@ -244,12 +269,14 @@ class ScreenView(Widget, can_focus=True):
             text = look().cut(self._problem, width).center(width)
             return Strip([Segment(text, self.get_component_rich_style("screen--problem"))], width)
         row = y - frame.top
-        if not 0 <= row < len(frame.strips):
+        if frame.pixels or not 0 <= row < len(frame.strips):
             return Strip.blank(width, self.rich_style)
         blank = Segment(" " * frame.left, self.rich_style)
         return Strip([blank, *frame.strips[row]]).adjust_cell_length(width, self.rich_style)
 
     def on_resize(self) -> None:
+        if graphics() == "sixel":
+            ask_limits(self.app)
         self._wake.set()
 
     # What is seen of it
@@ -392,26 +419,9 @@ class ScreenView(Widget, can_focus=True):
             while not queue.empty():
                 batch.append(queue.get_nowait())
             try:
-                for act in _acts(machine, batch):
+                for act in acts(machine, batch):
                     await perform(act)
             except ThanosError as error:
                 self.post_message(self.Problem(error))
             self._typed = time.monotonic()
             self._wake.set()
-
-
-def _acts(machine: Machine, batch: list[Chord | Press]) -> list[Callable[[], None]]:
-    """The calls that do all of a batch: chords that follow each other together, of several moves only the last."""
-    acts: list[Callable[[], None]] = []
-    for is_press, group in groupby(batch, lambda each: isinstance(each, Press)):
-        run = list(group)
-        if not is_press:
-            acts.append(partial(keyboard.press, machine, [each for each in run if isinstance(each, tuple)]))
-            continue
-        presses = [each for each in run if isinstance(each, Press)]
-        for each, following in zip_longest(presses, presses[1:]):
-            if each.which is not None:
-                acts.append(partial(keyboard.button, machine, each.which, each.point, down=each.down))
-            elif following is None:  # a button's press brings its own place with it
-                acts.append(partial(keyboard.move, machine, each.point))
-    return acts

@@ -1,11 +1,18 @@
-"""From Textual's keys to those of a machine's keyboard."""
+"""From Textual's keys and clicks to those of a machine."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from itertools import groupby, zip_longest
 
 from thanos_tui.errors import InputError
 from thanos_tui.tui.terminal.emulator import ALT, CTRL, SHIFT, SUPER
 from thanos_tui.tui.terminal.keys import parse
-from thanos_tui.vm.input import Chord, chord_of
+from thanos_tui.vm import Machine
+from thanos_tui.vm import input as keyboard
+from thanos_tui.vm.input import Button, Chord, Point, chord_of
 
 _NAMED = {
     "backspace": "backspace",
@@ -27,6 +34,15 @@ _NAMED = {
 _HELD = ((CTRL, "ctrl"), (ALT, "alt"), (SUPER, "meta_l"), (SHIFT, "shift"))
 
 
+@dataclass(frozen=True)
+class Press:
+    """A mouse button pressed or let go at a place; ``which`` None: the pointer has moved there."""
+
+    point: Point
+    which: Button | None = None
+    down: bool = False
+
+
 def chord(key: str, character: str | None) -> Chord:
     """The keys to press for a key of the user's. key, character: as in Textual's Key event.
 
@@ -43,3 +59,20 @@ def chord(key: str, character: str | None) -> Chord:
         raise InputError(f"the key {key} has no counterpart on the machine's keyboard")
     held = tuple(code for bit, code in _HELD if modifiers & bit and code not in keys)
     return (*held, *keys)
+
+
+def acts(machine: Machine, batch: list[Chord | Press]) -> list[Callable[[], None]]:
+    """The calls that do all of a batch: chords that follow each other together, of several moves only the last."""
+    found: list[Callable[[], None]] = []
+    for is_press, group in groupby(batch, lambda each: isinstance(each, Press)):
+        run = list(group)
+        if not is_press:
+            found.append(partial(keyboard.press, machine, [each for each in run if isinstance(each, tuple)]))
+            continue
+        presses = [each for each in run if isinstance(each, Press)]
+        for each, following in zip_longest(presses, presses[1:]):
+            if each.which is not None:
+                found.append(partial(keyboard.button, machine, each.which, each.point, down=each.down))
+            elif following is None:  # a button's press brings its own place with it
+                found.append(partial(keyboard.move, machine, each.point))
+    return found
