@@ -38,6 +38,10 @@ def test_nothing_is_wider_than_the_row_and_nothing_is_lost(
     assert "".join(texts(rows)).replace(" ", "") == letters
 
 
+def test_a_paragraph_that_begins_without_an_indent_is_broken_in_its_first_row() -> None:
+    assert texts(wrapped([("\n日  a", "")], 4, 2)) == ["", "日", "  a"]
+
+
 def test_the_right_side_gives_way() -> None:
     row = spread([("prompt", "")], [("a note", "note")], 20)
     assert "".join(text for text, _ in row) == "prompt        a note"

@@ -22,11 +22,13 @@ Piece = tuple[str, str]
 
 def width_of(pieces: Iterable[Piece]) -> int:
     """How many cells the texts take."""
-    return sum(cell_len(text) for text, _ in pieces)
+    return cell_len("".join([text for text, _ in pieces]))
 
 
 def fitted(pieces: Sequence[Piece], width: int) -> list[Piece]:
     """The pieces as far as there is room for them; the last one shown is cut."""
+    if width_of(pieces) <= width:
+        return [piece for piece in pieces if piece[0]]
     found: list[Piece] = []
     cut = look().cut
     for text, style in pieces:
@@ -42,26 +44,26 @@ def fitted(pieces: Sequence[Piece], width: int) -> list[Piece]:
 def spread(left: Sequence[Piece], right: Sequence[Piece], width: int) -> list[Piece]:
     """One row: ``left`` where it begins, ``right`` where it ends and only if a good part of it fits beside ``left``."""
     left = fitted(left, width)
-    room = width - width_of(left) - 2
-    right = fitted(right, room) if room >= min(width_of(right), 12) else []
-    gap = width - width_of(left) - width_of(right)
+    free = width - width_of(left)
+    right = fitted(right, free - 2) if free - 2 >= min(width_of(right), 12) else []
+    gap = free - width_of(right)
     return [*left, (" " * gap, ""), *right]
 
 
 def wrapped(pieces: Iterable[Piece], width: int, indent: int = 0) -> list[list[Piece]]:
     """The pieces broken between words into rows of ``width`` cells; the second and later rows begin with ``indent``."""
     rows: list[list[Piece]] = [[]]
-    used = 0
+    used = start = 0  # where the row's text ends, and begins
     for text, style in pieces:
         for number, paragraph in enumerate(text.split("\n")):
             if number:
                 rows.append([])
-                used = 0
+                used = start = 0
             for word in _words(paragraph):
                 size = cell_len(word)
-                if used + cell_len(word.rstrip()) > width and used > (indent if len(rows) > 1 else 0):
+                if used + cell_len(word.rstrip()) > width and used > start:
                     rows.append([(" " * indent, "")] if indent else [])
-                    used = indent
+                    used = start = indent
                     word = word.lstrip()
                     size = cell_len(word)
                 while used + cell_len(word.rstrip()) > width:  # longer than a row: a path, a key
@@ -69,7 +71,7 @@ def wrapped(pieces: Iterable[Piece], width: int, indent: int = 0) -> list[list[P
                     rows[-1].append((head, style))
                     word = word[len(head) :]
                     rows.append([(" " * indent, "")] if indent else [])
-                    used = indent
+                    used = start = indent
                     size = cell_len(word)
                     if not head:
                         break
