@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 import signal
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +15,7 @@ from typing import Any
 import pytest
 import yaml
 from road import Road
+from waiting import eventually
 
 pytestmark = [pytest.mark.boot, pytest.mark.network]
 
@@ -215,9 +215,7 @@ def seen(road: Road, tmp_path_factory: pytest.TempPathFactory) -> Boot:
     road.run("--replay", profile, "--format", "kernel+initrd", "--output", directory)
     name = road.out("run", directory / "contract-kernel", "--detach", "--machine", "contract").strip()
     road.guest(name, "true")
-    deadline = time.monotonic() + 90
-    while "service brief failed" not in road.out("logs", name) and time.monotonic() < deadline:
-        time.sleep(1)
+    eventually(lambda: "service brief failed" in road.out("logs", name), 300, pause=1)
     script = "".join(f"echo '@@ {each}'\n( {command}\n) 2>&1\n" for each, command in QUESTIONS.items())
     said = road.out("exec", name, "--", "nsenter", "-t", "1", "-m", "/bin/sh", stdin=f"{script}exit 0\n".encode())
     road.run("stop", name, "--timeout", "60")

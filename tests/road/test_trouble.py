@@ -9,13 +9,14 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from road import THANOS, Road
+from waiting import LIMIT, eventually
 
 from thanos_tui import vm
 from thanos_tui.files import assets_dir
@@ -66,14 +67,6 @@ def _running(road: Road, *words: str | Path) -> Iterator[subprocess.Popen[bytes]
         process.communicate()
 
 
-def _eventually(check: Callable[[], Any], seconds: float = 60) -> Any:
-    """What ``check`` returns, once that is true."""
-    deadline = time.monotonic() + seconds
-    while not (found := check()) and time.monotonic() < deadline:
-        time.sleep(0.2)
-    return found
-
-
 def _state(road: Road, name: str) -> dict[str, Any]:
     """What ``ps`` tells of a machine; nothing before there is one."""
     found: list[dict[str, Any]] = json.loads(road.out("ps", "--json"))
@@ -116,7 +109,7 @@ def test_a_machine_that_dies_shows_its_last_lines(road: Road, image: Path) -> No
             assert "] Kernel panic - not syncing" in said
             assert "Call Trace" not in said
         assert "quit" in road.run("stop", "doomed", "--timeout", "0").stderr.decode()
-        output, _ = follower.communicate(timeout=30)
+        output, _ = follower.communicate(timeout=LIMIT)
         assert follower.returncode == 0
     assert b"Kernel panic" in output
     assert _state(road, "doomed")["state"] == "stopped"
@@ -126,7 +119,7 @@ def test_a_machine_whose_qemu_is_killed_is_not_waited_for(road: Road, image: Pat
     road.run("run", image, "--detach", "--machine", "shot")
     with _running(road, "exec", "shot", "--", "true") as waiting:
         os.kill(_state(road, "shot")["pid"], signal.SIGKILL)
-        _, said = waiting.communicate(timeout=60)
+        _, said = waiting.communicate(timeout=LIMIT)
         assert waiting.returncode == 1
     assert b"machine shot does not run: QEMU was killed by signal 9" in said
     assert _state(road, "shot")["state"] == "crashed"
@@ -135,22 +128,22 @@ def test_a_machine_whose_qemu_is_killed_is_not_waited_for(road: Road, image: Pat
 def test_a_killed_parent_leaves_no_machine(road: Road, image: Path) -> None:
     for _ in range(2):  # the second time in the directory that the first has left
         with _running(road, "run", image, "--machine", "orphan") as parent:
-            assert _eventually(lambda: _state(road, "orphan").get("state") == "running")
+            eventually(lambda: _state(road, "orphan").get("state") == "running", pause=0.2)
             pid = _state(road, "orphan")["pid"]
             parent.kill()
             parent.wait()
-        assert _eventually(lambda pid=pid: _ended(pid))
-        assert _eventually(lambda: _state(road, "orphan")["state"] != "running")
+        eventually(lambda pid=pid: _ended(pid), pause=0.2)
+        eventually(lambda: _state(road, "orphan")["state"] != "running", pause=0.2)
     road.run("rm", "orphan")
     assert _state(road, "orphan") == {}
 
 
 def test_ctrl_c_ends_an_attached_machine(road: Road, image: Path) -> None:
     with _running(road, "run", image, "--machine", "brief") as parent:
-        assert _eventually(lambda: _state(road, "brief").get("state") == "running")
+        eventually(lambda: _state(road, "brief").get("state") == "running", pause=0.2)
         pid = _state(road, "brief")["pid"]
         parent.send_signal(signal.SIGINT)
-        _, said = parent.communicate(timeout=60)
+        _, said = parent.communicate(timeout=LIMIT)
     assert parent.returncode == 130
     assert b"Traceback" not in said
     assert _ended(pid)
@@ -163,7 +156,7 @@ class _Terminal:
         self._socket = vm.open_serial(vm.find(name))
         self._said = b""
 
-    def expect(self, pattern: bytes, seconds: float = 120, knock: bytes = b"") -> None:
+    def expect(self, pattern: bytes, seconds: float = 300, knock: bytes = b"") -> None:
         """Wait for what it says next; ``knock`` is typed now and then until it answers."""
         self._socket.settimeout(3)
         deadline = time.monotonic() + seconds
@@ -182,7 +175,7 @@ class _Terminal:
 def test_the_smallest_profile_with_a_stated_address(road: Road, image: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(road.home / "state"))
     with _running(road, "run", image, "--machine", "minimal") as parent:
-        assert _eventually(lambda: _state(road, "minimal").get("state") == "running")
+        eventually(lambda: _state(road, "minimal").get("state") == "running", pause=0.2)
         assert _state(road, "minimal")["memory_mib"] == 512
         # By SSH, at the address that was stated.
         assert "inet 10.0.2.15/24" in road.guest("minimal", "ip", "-4", "addr", "show", "dev", "eth0")
@@ -197,7 +190,7 @@ def test_the_smallest_profile_with_a_stated_address(road: Road, image: Path, mon
         for password, answer in (("wrong", rb"incorrect[\s\S]*login: "), (PASSWORD, rb"# ")):
             terminal.type(b"root\r")
             terminal.expect(rb"Password: ")
-            time.sleep(2)  # what comes while it turns the echo off is thrown away
+            time.sleep(5)  # what comes while it turns the echo off is thrown away
             terminal.type(f"{password}\r".encode())
             terminal.expect(answer)
         terminal.type(b"echo sum=$((40+2)) on $(hostname)\r")

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
+from waiting import LIMIT
 
 
 class Terminal:
@@ -48,7 +49,7 @@ class Terminal:
 
     def _tmux(self, *words: str, check: bool = True) -> str:
         command = ["tmux", "-S", str(self._place / "socket"), *words]
-        done = subprocess.run(command, env=self._environment, capture_output=True, text=True, timeout=30)
+        done = subprocess.run(command, env=self._environment, capture_output=True, text=True, timeout=LIMIT)
         assert done.returncode == 0 or not check, f"{' '.join(command)}: {done.stderr}"
         return done.stdout
 
@@ -76,7 +77,7 @@ class Terminal:
         """The line the cursor stands in: that of the field that has the focus, once a key has moved it there."""
         return self.screen().splitlines()[int(self._tell("cursor_y"))]
 
-    def go_down_to(self, words: str, seconds: float = 30) -> None:
+    def go_down_to(self, words: str, seconds: float = LIMIT) -> None:
         """Press Down until the cursor stands in a line with these words, one key after the other has been seen."""
         deadline = time.monotonic() + seconds
         while words not in self.line():
@@ -87,7 +88,7 @@ class Terminal:
                     pytest.fail(f"the cursor never came to {words!r}; the screen shows:\n{self.screen()}")
                 time.sleep(0.1)
 
-    def wait_for(self, pattern: str, seconds: float = 30) -> str:
+    def wait_for(self, pattern: str, seconds: float = LIMIT) -> str:
         """The screen as soon as it shows what the regular expression says."""
         deadline = time.monotonic() + seconds
         while not re.search(pattern, screen := self.screen()):
@@ -97,7 +98,7 @@ class Terminal:
         assert "Traceback" not in screen, screen
         return screen
 
-    def wait_without(self, pattern: str, seconds: float = 30) -> str:
+    def wait_without(self, pattern: str, seconds: float = LIMIT) -> str:
         """The screen as soon as it no longer shows what the regular expression says."""
         deadline = time.monotonic() + seconds
         while re.search(pattern, screen := self.screen()):
@@ -106,7 +107,7 @@ class Terminal:
             time.sleep(0.1)
         return screen
 
-    def status(self, seconds: float = 30) -> int:
+    def status(self, seconds: float = LIMIT) -> int:
         """The exit status of the program, which is about to end."""
         deadline = time.monotonic() + seconds
         while (ended := self._ended()) is None:
@@ -124,7 +125,7 @@ class Terminal:
         # tmux 3.3 now and then misses that a child has ended; the status is with the kernel then (proc(5), exit_code).
         return os.waitstatus_to_exitcode(int(fields[-1])) if fields[0] == "Z" else None
 
-    def close(self, seconds: float = 30) -> None:
+    def close(self, seconds: float = LIMIT) -> None:
         """Close the terminal while the program runs, as somebody closes a window; returns when the program is gone."""
         self._tmux("kill-session")
         deadline = time.monotonic() + seconds

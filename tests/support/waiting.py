@@ -13,12 +13,14 @@ LIMIT = 120.0  # seconds
 T = TypeVar("T")
 
 
-def eventually(look: Callable[[], T], limit: float = LIMIT, tell: Callable[[], object] = lambda: "") -> T:
-    """What ``look`` returns, once that is true. tell: what to say where it never is."""
+def eventually(
+    look: Callable[[], T], limit: float = LIMIT, tell: Callable[[], object] = lambda: "", pause: float = 0.02
+) -> T:
+    """What ``look`` returns, once that is true. tell: what to say where it never is. pause: between looks, in s."""
     deadline = time.monotonic() + limit
     while not (found := look()):
         assert time.monotonic() < deadline, f"it never came to that: {tell()}"
-        time.sleep(0.02)
+        time.sleep(pause)
     return found
 
 
