@@ -13,7 +13,7 @@ from thanos_tui.images import recipes
 from thanos_tui.linuxkit import config
 
 RECIPES = Path(__file__).parents[2] / "assets" / "linuxkit" / "recipes"
-NAMES = ["containerd", "dhcp", "getty", "init", "kernel", "ntp", "rngd", "runc", "sshd", "sysctl"]
+NAMES = ["containerd", "dhcp", "getty", "init", "kernel", "ntp", "rngd", "runc", "sshd", "storage", "sysctl"]
 SCRIPTS = sorted(
     path for name in NAMES for path in (RECIPES / name).iterdir() if path.read_bytes().startswith(b"#!/bin/sh\n")
 )
@@ -54,7 +54,7 @@ def test_recipes_hold_for_both_architectures(name: str, arch: str) -> None:
     assert [path for path in named if re.search(r"x86|aarch64|linux-gnu|ld-linux", path)] == []
 
 
-@pytest.mark.parametrize("name", ["dhcp", "getty", "ntp", "rngd", "sshd", "sysctl"])
+@pytest.mark.parametrize("name", ["dhcp", "getty", "ntp", "rngd", "sshd", "storage", "sysctl"])
 def test_name_and_image_are_enough_for_a_component(name: str) -> None:
     recipe = recipes.load(RECIPES / name)
     assert recipe.base.config["Cmd"]

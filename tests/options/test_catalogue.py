@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from examples import EXAMPLES, SECOND, companions, write_files
 
 from thanos_tui import profile
 from thanos_tui.errors import InputError
@@ -22,29 +23,6 @@ from thanos_tui.options.values import to_text
 
 CATALOGUE = load()
 ROOT = Path(__file__).parents[2]
-
-# What strings and lists can be: another value than the default for each.
-EXAMPLES: dict[str, Value] = {
-    "extra.files": ("/etc/motd=motd",),
-    "extra.yaml": ("more.yml",),
-    "getty.password": "./hash",
-    "hostname": "box",
-    "kernel.cmdline": "debug",
-    "kernel.consoles": ("ttyS0,115200",),
-    "network.addresses": ("192.0.2.10/24",),
-    "network.dns": ("192.0.2.53",),
-    "network.gateways": ("192.0.2.1",),
-    "network.interface": "enp0s3",
-    "network.search": ("example.org",),
-    "ntp.servers": ("192.0.2.123",),
-    "output.name": "box",
-    "packages.keyring": "keys.gpg",
-    "packages.mirrors": ("http://mirror.example/debian",),
-    "packages.suite": "trixie",
-    "sshd.authorized-keys": ("other.pub",),
-    "sysctl.settings": ("vm.swappiness=10",),
-    "x11.resolution": "1024x768",
-}
 
 
 def others(option: Option) -> Iterator[Value]:
@@ -90,24 +68,10 @@ def context(option: Option, value: Value) -> dict[str, Value]:
     return needed
 
 
-def companions(given: dict[str, Value]) -> dict[str, Value]:
-    """Values for what these assignments make required."""
-    found: dict[str, Value] = {}
-    for option in CATALOGUE.options.values():
-        missing = option.required and option.defaults[0].value == () and option.name not in given
-        if missing and all(given.get(name) == value for name, value in conditions(option.depends)):
-            found[option.name] = EXAMPLES[option.name]
-    return found
-
-
 @pytest.fixture
 def place(tmp_path: Path, home: Path, public_key: str) -> Path:
     """A directory with the files that the examples name."""
-    (tmp_path / "motd").write_text("Hello\n")
-    (tmp_path / "more.yml").write_text("services: [{name: more, image: more:1}]\n")
-    (tmp_path / "hash").write_text("$6$salt$hash\n")
-    (tmp_path / "keys.gpg").write_bytes(b"\x99")
-    (tmp_path / "other.pub").write_text(f"no-pty {public_key}\n")
+    write_files(tmp_path, public_key)
     return tmp_path
 
 
@@ -127,10 +91,10 @@ def test_every_value_has_an_effect(option: Option, place: Path) -> None:
     for value in others(option):
         needed = {name: given for name, given in context(option, value).items() if name != option.name}
         chosen = {**needed, option.name: value}
-        needed |= companions(needed)
-        if option.name == "network.addresses":  # has no default that could be left to stand
-            needed[option.name] = ("192.0.2.11/24",)
-        with_default, with_value = resolved_with(needed), resolved_with({**chosen, **companions(chosen)})
+        needed |= companions(CATALOGUE, needed)
+        if option.name in SECOND:
+            needed[option.name] = SECOND[option.name]
+        with_default, with_value = resolved_with(needed), resolved_with({**chosen, **companions(CATALOGUE, chosen)})
         assert with_value[option.name].value == value
         before, after = effect(with_default, place), effect(with_value, place)
         assert (before == after) == (with_default[option.name].value == value), f"{option.name} = {value} has no effect"

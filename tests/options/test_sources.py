@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
+from examples import EXAMPLES, SECOND, companions, write_files
 
 from thanos_tui import profile
 from thanos_tui.linuxkit import diff
@@ -29,40 +30,17 @@ from thanos_tui.options.values import to_text
 
 CATALOGUE = load()
 
-EXAMPLES: Mapping[str, Value] = {
-    "extra.files": ("/etc/motd=motd", "/opt=tree"),
-    "extra.yaml": ("more.yml",),
-    "getty.password": "./hash",
-    "kernel.cmdline": "debug",
-    "kernel.consoles": ("ttyS0,115200",),
-    "network.addresses": ("192.0.2.10/24",),
-    "network.dns": ("192.0.2.53", "192.0.2.54"),
-    "network.search": ("example.org",),
-    "network.gateways": ("192.0.2.1",),
-    "ntp.servers": ("192.0.2.123",),
-    "sshd.authorized-keys": ("other.pub",),
-    "sysctl.settings": ("vm.swappiness=10",),
-    "x11.resolution": "1024x768",
-    "packages.mirrors": ("http://mirror.example/debian",),
-}
-
 
 @pytest.fixture
 def place(tmp_path: Path, home: Path, public_key: str) -> Path:
     """A directory with the files that the examples name."""
-    (tmp_path / "motd").write_text("Hello\n")
-    (tmp_path / "tree").mkdir()
-    (tmp_path / "tree" / "a").write_text("a\n")
-    (tmp_path / "more.yml").write_text("kernel: {cmdline: more}\nservices: [{name: more, image: more:1}]\n")
-    (tmp_path / "hash").write_text("$6$salt$hash\n")
-    (tmp_path / "other.pub").write_text(f"no-pty {public_key}\n")
+    write_files(tmp_path, public_key)
     return tmp_path
 
 
 def resolved_with(values: Mapping[str, Value]) -> Resolved:
     plain = profile.read("thanos: 1", "test")
-    if values.get("network") == "static":
-        values = {"network.addresses": EXAMPLES["network.addresses"], **values}
+    values = {**companions(CATALOGUE, values), **values}
     return profile.override(plain, [f"{name}={to_text(value)}" for name, value in values.items()]).resolved
 
 
@@ -79,10 +57,8 @@ def values_of(option: Option) -> Iterator[Value]:
     elif option.values:
         for choice in option.values:
             yield choice.value if option.type == "choice" else (choice.value,)
-    elif option.type == "list":
-        yield EXAMPLES[option.name]
     else:
-        yield EXAMPLES.get(option.name, "example")
+        yield EXAMPLES[option.name]
 
 
 def needed(expression: Expression) -> dict[str, Value]:
@@ -134,8 +110,8 @@ def test_what_an_option_changes_is_traced_back_to_it(name: str, place: Path) -> 
     changed = False
     for value in values_of(option):
         beside = surroundings(option, value)
-        if name == "network.addresses":
-            beside[name] = ("192.0.2.99/24",)
+        if name in SECOND:
+            beside[name] = SECOND[name]
         if name == "sshd.generate-key":
             make_profile_key("test")  # as a build does; without it the option has no effect on what is shown
             before_it = traced(resolved_with(beside), place)

@@ -65,7 +65,7 @@ class Option:
     pattern, format: what a string, or every element of a list, must look like; ``pattern_help`` says it in words.
     required: an empty value is refused while the option is active.
     secret: the value is a reference to a secret (a path or ``$VARIABLE``), never the secret.
-    warning: shown while the option is on.
+    warning: shown while the option is on, or is not empty.
     setting: the field of BuildSettings the value goes to; empty where it goes into the config.
     """
 

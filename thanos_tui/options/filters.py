@@ -12,6 +12,7 @@ from typing import Any
 
 from thanos_tui import keys
 from thanos_tui.errors import InputError
+from thanos_tui.options import docker
 from thanos_tui.options.templates import NOTHING, Filter
 from thanos_tui.options.values import split_extra_file
 
@@ -208,6 +209,11 @@ def secret(reference: str, surroundings: Surroundings) -> Any:
     return text
 
 
+def tls_files(given: Mapping[str, str], surroundings: Surroundings) -> list[dict[str, Any]]:
+    """The files of Docker's TCP port, from the paths of certificates and key (``docker.tls_files``)."""
+    return docker.tls_files({name: surroundings.path(text) for name, text in given.items()})
+
+
 def crypt_hash(text: str) -> str:
     """A password's hash as crypt(5) knows them; a password itself is refused."""
     import re
@@ -240,6 +246,7 @@ def make_filters(surroundings: Surroundings) -> Mapping[str, Filter]:
         "join": _join,
         "each": _each,
         "flag": _flag,
+        "daemon-json": lambda value, _argument: docker.daemon_json(value),
         "crypt-hash": lambda value, _argument: value if value is NOTHING else crypt_hash(value),
         **{name: partial(_with_surroundings, filter_, surroundings) for name, filter_ in _READING.items()},
     }
@@ -255,7 +262,8 @@ _READING: Mapping[str, Callable[[Any, Surroundings], Any]] = {
     "public-keys": public_keys,
     "extra-files": extra_files,
     "secret": secret,
+    "tls-files": tls_files,
 }
 READING = frozenset(_READING)
 """The filters that read files, or the environment: what they give may be another thing each time."""
-NAMES = frozenset({"join", "each", "flag", "crypt-hash"}) | READING
+NAMES = frozenset({"daemon-json", "join", "each", "flag", "crypt-hash"}) | READING

@@ -55,7 +55,7 @@ _OPTION_KEYS = frozenset(
 )
 _ONLY_FOR: Mapping[str, tuple[Type, ...]] = {
     "select": ("bool",),
-    "warning": ("bool",),
+    "warning": ("bool", "string", "list"),
     "range": ("int",),
     "unit": ("int",),
     "values": ("choice", "list"),

@@ -153,7 +153,7 @@ class Resolved:
         return self.states[name]
 
     def warnings(self) -> tuple[tuple[str, str], ...]:
-        """(option, warning) for every option that is on and carries one."""
+        """(option, warning) for every option that is on, or not empty, and carries one."""
         return tuple((s.option.name, s.option.warning) for s in self.states.values() if s.option.warning and s.value)
 
     def check(self) -> Resolved:

@@ -190,6 +190,32 @@ def _check_archive(text: str) -> None:
         raise ValueProblem(f"must be the URL of a package archive, or URL SUITE COMPONENT…, not {_shown(text)}")
 
 
+def _check_json_object(text: str) -> None:
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise ValueProblem(f"must be JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise ValueProblem(f'must be an object in JSON such as {{"key": "value"}}, not {_shown(value)}')
+
+
+def _check_network_pool(text: str) -> None:
+    import ipaddress
+
+    base, _, size = text.partition(" ")
+    try:
+        network = ipaddress.ip_network(base)
+    except ValueError:
+        raise ValueProblem(
+            f"must be a network and a prefix length such as '10.99.0.0/16 24', not {_shown(text)}"
+        ) from None
+    if not re.fullmatch(r"[0-9]{1,3}", size) or not network.prefixlen <= int(size) <= network.max_prefixlen - 2:
+        raise ValueProblem(
+            f"must end with the prefix length of the networks made from {base}, "
+            f"from {network.prefixlen} to {network.max_prefixlen - 2}, not {_shown(size)}"
+        )
+
+
 def _check_arguments(text: str) -> None:
     if not text.isprintable():
         raise ValueProblem("must be one line without control characters")
@@ -205,6 +231,8 @@ FORMATS: Mapping[str, Callable[[str], None]] = {
     "arguments": _check_arguments,
     "extra-file": _check_extra_file,
     "host": _check_host,
+    "json-object": _check_json_object,
+    "network-pool": _check_network_pool,
     "path": _check_path,
 }
 """What ``format:`` in the catalogue may say; each raises ValueProblem."""
