@@ -45,6 +45,8 @@ TESTING = {
     "openssh-server": "a second SSH server",
     "shellcheck": "reads our shell scripts",
     "tmux": "a terminal to run the app in",
+    "xterm": "a terminal with pictures",
+    "xvfb": "a display for it that nobody sees",
     "zstd": "reads segments back",
 }
 

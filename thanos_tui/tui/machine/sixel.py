@@ -37,7 +37,7 @@ def encode(picture: Picture, width: int, height: int, colours: int) -> str:
         if sum(len(set(band)) for band in bands) <= _BUSY:
             break
     levels = [round(level * 100 / 255) for level in chosen.getpalette() or ()]  # per cent
-    palette = b"".join(b"#%d;2;%d;%d;%d" % (at // 3, *levels[at : at + 3]) for at in range(0, len(levels), 3))
+    palette = b"".join(b"#%d;2;%d;%d;%d" % (number, *levels[number * 3 :][:3]) for number in sorted(set(pixels)))
     drawn = b"-".join(_band(band, width) for band in bands)
     # 7: pixels are square. They are all drawn, so it does not matter what happens to others.
     return (b'\x1bP7;0;0q"1;1;%d;%d%b%b\x1b\\' % (width, height, palette, drawn)).decode("ascii")
