@@ -63,7 +63,7 @@ def finish(work: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine to its end in its own event loop; Ctrl-C raises Interrupted once it has cleaned up."""
 
     async def quietly() -> T:
-        asyncio.get_running_loop().set_exception_handler(_leave_out_asyncssh)
+        asyncio.get_running_loop().set_exception_handler(leave_out_asyncssh)
         return await work
 
     try:
@@ -72,7 +72,7 @@ def finish(work: Coroutine[Any, Any, T]) -> T:
         raise Interrupted from None
 
 
-def _leave_out_asyncssh(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+def leave_out_asyncssh(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
     """asyncssh abandons its pending requests when a connection breaks or a copy is stopped, and asyncio would print
     a traceback for each; what went wrong has been raised already."""
     import asyncssh

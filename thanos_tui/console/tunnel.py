@@ -1,0 +1,137 @@
+"""A socket of the machine, brought here over SSH: for libraries that talk to one and know nothing of SSH.
+
+It ends in a socket file in a directory that only this user may enter; no port is opened, here or there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+import threading
+from collections.abc import Coroutine, Iterator
+from contextlib import AsyncExitStack, ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from thanos_tui.console.login import Ask, connect
+from thanos_tui.console.session import leave_out_asyncssh
+from thanos_tui.console.target import Target, printable
+from thanos_tui.errors import ConsoleError, HostError
+
+if TYPE_CHECKING:
+    import asyncssh
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Tunnel:
+    """An open tunnel: who connects to ``path`` here talks to ``remote`` on the machine.
+
+    Its methods may be called from any thread, but not from a coroutine: they wait.
+    """
+
+    target: Target
+    remote: str
+    path: Path
+    _connection: asyncssh.SSHClientConnection
+    _loop: asyncio.AbstractEventLoop
+
+    def answers(self) -> bool:
+        """Whether somebody listens on the machine's end now. Raises ConsoleError if sshd does not let us through."""
+        return self._wait(self._answers())
+
+    def exists(self, path: str) -> bool:
+        """Whether the machine, as its sshd sees it, has a file of that name. Raises ConsoleError."""
+        return self._wait(self._exists(path))
+
+    def lost(self) -> bool:
+        """Whether the connection is gone; asked when something failed that it may have been the cause of."""
+        return self._wait(self._lost())
+
+    def _wait(self, work: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+    async def _answers(self) -> bool:
+        import asyncssh
+
+        try:
+            _, writer = await self._connection.open_unix_connection(self.remote)
+        except asyncssh.ChannelOpenError as error:
+            if error.code == asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED:
+                raise ConsoleError(
+                    f"the sshd of {self.target} does not forward sockets",
+                    hint="its sshd_config needs AllowStreamLocalForwarding yes",
+                ) from None
+            self._check()
+            return False
+        writer.close()
+        return True
+
+    async def _exists(self, path: str) -> bool:
+        import asyncssh
+
+        try:
+            async with self._connection.start_sftp_client() as sftp:
+                return await sftp.exists(path)
+        except (asyncssh.Error, OSError) as error:
+            self._check()
+            said = printable(str(error))
+            raise ConsoleError(f"cannot see what {self.target} has: {said}", hint=self.target.log_hint) from error
+
+    async def _lost(self) -> bool:
+        # What failed may have been noticed a moment before the connection's own end is.
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._connection.wait_closed(), 1)
+        return self._connection.is_closed()
+
+    def _check(self) -> None:
+        if self._connection.is_closed():
+            raise ConsoleError(f"the connection to {self.target} was lost", hint=self.target.log_hint)
+
+
+@contextmanager
+def tunnel(target: Target, remote: str, *, ask: Ask | None = None) -> Iterator[Tunnel]:
+    """Log in and bring the socket ``remote`` here until the end of the block. ask: as for connect().
+
+    Nobody needs to listen on it yet. The connection lives in a thread of its own, so the block may wait for answers.
+    Raises ConsoleError if there is no session, HostError where no socket can be made here.
+    """
+    with ExitStack() as stack:
+        try:
+            # The mode of such a directory is 0700: nobody else gets to the socket in it.
+            path = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="thanos-tui-"))) / "socket"
+        except OSError as error:
+            raise HostError(f"cannot make a directory in {tempfile.gettempdir()}: {error.strerror}") from error
+        runner = stack.enter_context(asyncio.Runner())
+        loop = runner.get_loop()
+        loop.set_exception_handler(leave_out_asyncssh)
+        inside = AsyncExitStack()
+        stack.callback(lambda: runner.run(inside.aclose()))
+
+        async def open_up() -> asyncssh.SSHClientConnection:
+            connection = await inside.enter_async_context(connect(target, ask=ask))
+            try:
+                await inside.enter_async_context(connection.forward_local_path(str(path), remote))
+            except OSError as error:
+                said = error.strerror or str(error)
+                hint = (
+                    "a socket's name may have 107 characters: set TMPDIR to a shorter path"
+                    if len(f"{path}") > 107
+                    else None
+                )
+                raise HostError(f"cannot make the socket {path}: {said}", hint=hint) from error
+            return connection
+
+        # In this thread, which can ask for a passphrase and be interrupted; from here on the loop is the other one's.
+        connection = runner.run(open_up())
+        thread = threading.Thread(target=loop.run_forever, name="tunnel", daemon=True)
+        thread.start()
+
+        def take_back() -> None:
+            loop.call_soon_threadsafe(loop.stop)
+            thread.join()
+
+        stack.callback(take_back)
+        yield Tunnel(target, remote, path, connection, loop)
