@@ -42,6 +42,10 @@ def test_a_paragraph_that_begins_without_an_indent_is_broken_in_its_first_row() 
     assert texts(wrapped([("\n日  a", "")], 4, 2)) == ["", "日", "  a"]
 
 
+def test_blanks_give_way_to_a_wide_character_behind_them() -> None:
+    assert texts(wrapped([("   日", "")], 4)) == ["日"]
+
+
 def test_the_right_side_gives_way() -> None:
     row = spread([("prompt", "")], [("a note", "note")], 20)
     assert "".join(text for text, _ in row) == "prompt        a note"

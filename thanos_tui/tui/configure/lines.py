@@ -68,6 +68,10 @@ def wrapped(pieces: Iterable[Piece], width: int, indent: int = 0) -> list[list[P
                     size = cell_len(word)
                 while used + cell_len(word.rstrip()) > width:  # longer than a row: a path, a key
                     head = set_cell_size(word, max(1, width - used)).rstrip()
+                    if not head and word.startswith(" "):  # the blanks leave no room for what follows them
+                        word = word.lstrip()
+                        size = cell_len(word)
+                        continue
                     rows[-1].append((head, style))
                     word = word[len(head) :]
                     rows.append([(" " * indent, "")] if indent else [])
