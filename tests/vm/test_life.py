@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -19,6 +20,7 @@ from waiting import eventually
 from thanos_tui import keys, programs, vm
 from thanos_tui.errors import HostError, InputError, Interrupted, MachineError
 from thanos_tui.events import Event, LogLine, Reporter, StepFinished
+from thanos_tui.hardware import Peripherals
 from thanos_tui.vm import Boot, Forward, Machine, Settings, life, ports
 from thanos_tui.vm.registry import processes
 
@@ -182,6 +184,35 @@ def test_a_long_state_directory_with_odd_letters(start: Start, tmp_path: Path, m
     vm.wait_for_serial(machine, "Welcome", 120, Reporter())
     vm.screenshot(machine, tmp_path / "screen.png")
     assert vm.stop(machine).how == "powered off"
+
+
+def test_a_data_disk_stays_with_its_machine_grows_and_goes_with_it(start: Start) -> None:
+    machine = start(peripherals=Peripherals(disk_mib=64))
+    disk = machine.directory / "data.img"
+    assert (disk.stat().st_size, disk.stat().st_blocks) == (64 << 20, 0)
+    vm.stop(machine, patience=0)
+    with disk.open("r+b") as stream:
+        stream.write(b"kept")
+    for asked, size in ((128, 128), (64, 128), (0, 128)):
+        again = start(peripherals=Peripherals(disk_mib=asked))
+        assert (again.directory, disk.stat().st_size, disk.read_bytes()[:4]) == (machine.directory, size << 20, b"kept")
+        vm.stop(again, patience=0)
+    vm.remove(machine.name)
+    assert not disk.exists()
+
+
+def test_a_data_disk_that_cannot_be_is_refused_or_warned_of(start: Start, image: Image, small: Small) -> None:
+    said: list[Event] = []
+    free_mib = shutil.disk_usage(start(peripherals=Peripherals(disk_mib=1)).directory).free >> 20
+    larger = small(peripherals=Peripherals(disk_mib=free_mib * 2))
+    with vm.attached(image(), larger, Reporter(said.append)):
+        pass
+    assert any("the data disk may take" in event.text for event in said if isinstance(event, LogLine))
+    machine = start(name="taken")
+    vm.stop(machine, patience=0)
+    (machine.directory / "data.img").mkdir()
+    with pytest.raises(HostError, match="cannot make the data disk"):
+        start(name="taken", peripherals=Peripherals(disk_mib=1))
 
 
 def test_a_machine_that_is_larger_than_the_host_is_warned_of(start: Start, image: Image, small: Small) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from thanos_tui.errors import InputError
+from thanos_tui.hardware import Peripherals
 from thanos_tui.vm import qemu
 from thanos_tui.vm.ports import Forward
 from thanos_tui.vm.qemu import Boot, Settings
@@ -20,6 +21,19 @@ def argv_of(boot: Boot, settings: Settings, accel: qemu.Accel = "tcg", vnc_port:
 
 def following(argv: list[str], option: str) -> list[str]:
     return [argv[index + 1] for index, word in enumerate(argv) if word == option]
+
+
+@pytest.mark.parametrize(("devices", "holder"), [("qemu", "virtio-blk-pci,drive=data0"), ("virtualbox", "ide-hd,")])
+def test_a_data_disk_is_written_to_and_comes_after_the_image(devices: str, holder: str) -> None:
+    settings = Settings(devices=devices, peripherals=Peripherals(disk_mib=64))
+    image, data = following(argv_of(Boot(disk=Path("/d")), settings), "-drive")
+    assert "snapshot=on" in image
+    assert "snapshot" not in data
+    assert data.endswith("file=data.img")
+    held = [word for word in argv_of(Boot(disk=Path("/d")), settings) if "drive=data0" in word]
+    assert len(held) == 1
+    assert held[0].startswith(holder)
+    assert following(argv_of(Boot(kernel=Path("/k")), Settings(devices=devices)), "-drive") == []
 
 
 def test_a_kernel_is_booted_with_its_initrd_and_its_command_line_as_one_word() -> None:

@@ -257,7 +257,7 @@ def _screenshot(arguments: argparse.Namespace, _reporter: Reporter) -> int:
 
 
 def _remove(arguments: argparse.Namespace, _reporter: Reporter) -> int:
-    """Delete the records, logs and host keys of machines that do not run."""
+    """Delete the records, logs, host keys and data disks of machines that do not run."""
     from thanos_tui import vm
 
     for name in arguments.machines:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -21,7 +22,7 @@ from thanos_tui.events import Reporter, Step
 from thanos_tui.files import replacing
 from thanos_tui.vm import accel, ports, qemu, timeline
 from thanos_tui.vm.ports import ADDRESS, Forward
-from thanos_tui.vm.qemu import HOST_KEY, SSH_PORT, VNC_PORT, Boot, Settings
+from thanos_tui.vm.qemu import DATA_DISK, HOST_KEY, SSH_PORT, VNC_PORT, Boot, Settings
 from thanos_tui.vm.qmp import monitor
 from thanos_tui.vm.registry import Machine, Record, abandon, claim, ending, find, machines, processes, write_record
 
@@ -145,6 +146,7 @@ def _start(boot: Boot, settings: Settings, reporter: Reporter) -> tuple[Machine,
         directory, lock = claim(wanted, unique=settings.name is None)
         known = (directory / HOST_KEY).exists()
         try:
+            _make_disk(directory / DATA_DISK, settings.peripherals.disk_mib, step)
             record = Record(
                 name=directory.name,
                 created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -221,6 +223,26 @@ def _weigh(settings: Settings, step: Step) -> None:
     free_mib = next((int(line.split()[1]) // 1024 for line in lines if line.startswith("MemAvailable:")), None)
     if free_mib is not None and free_mib < settings.memory_mib:
         step.log(f"the machine may take {settings.memory_mib} MiB; this host has {free_mib} MiB left", "warning")
+
+
+def _make_disk(path: Path, size_mib: int, step: Step) -> None:
+    """Have the data disk of a machine, which takes space only as it is used; it may grow, and never shrinks."""
+    if not size_mib:
+        return
+    try:
+        with path.open("ab") as disk:
+            if disk.tell() < size_mib << 20:
+                disk.truncate(size_mib << 20)
+            taken = os.fstat(disk.fileno()).st_blocks * 512
+            left_mib = shutil.disk_usage(path.parent).free >> 20
+    except OSError as error:
+        raise HostError(
+            f"cannot make the data disk {path}: {error.strerror}",
+            hint="choose a smaller stark.disk, or free some space",
+        ) from error
+    more_mib = size_mib - (taken >> 20)
+    if left_mib < more_mib:
+        step.log(f"the data disk may take {more_mib} MiB more; {path.parent} has {left_mib} MiB left", "warning")
 
 
 def _host_key(directory: Path) -> str:

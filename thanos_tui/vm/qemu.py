@@ -21,6 +21,7 @@ SERIAL_LOG = "serial.log"
 SERIAL_TIMES = "serial.times"
 SERIAL_SOCKET = "serial.sock"
 MONITOR_SOCKET = "qmp.sock"
+DATA_DISK = "data.img"  # in the machine's directory, kept as long as the machine is
 
 DiskFormat = Literal["raw", "vpc", "qcow2"]
 Accel = Literal["kvm", "tcg"]
@@ -77,12 +78,15 @@ class Settings:
 
 @dataclass(frozen=True)
 class Devices:
-    """The board and its devices, as words of QEMU. ``disk`` are the devices that hold the drive ``disk0``."""
+    """The board and its devices, as words of QEMU.
+
+    disk: the devices that hold the drive ``disk0``. data: those that hold ``data0``."""
 
     board: str
     network: str
     display: str
     disk: tuple[str, ...]
+    data: tuple[str, ...]
     further: tuple[str, ...] = ()
 
 
@@ -97,6 +101,7 @@ DEVICES: Mapping[str, Mapping[str, Devices]] = {
             network=_VIRTIO_NET,
             display="VGA",
             disk=("virtio-blk-pci,drive=disk0,bootindex=0",),
+            data=("virtio-blk-pci,drive=data0",),
             further=("virtio-rng-pci", "virtio-tablet-pci"),
         ),
         # What VirtualBox gives a 64-bit Linux guest: PIIX chipset, SATA disk on AHCI, Intel PRO/1000 network card, and
@@ -106,6 +111,7 @@ DEVICES: Mapping[str, Mapping[str, Devices]] = {
             network="e1000,netdev=net0,romfile=",
             display="VGA",
             disk=("ahci,id=ahci0", "ide-hd,drive=disk0,bus=ahci0.0,bootindex=0"),
+            data=("ahci,id=ahci1", "ide-hd,drive=data0,bus=ahci1.0"),
             further=("pci-ohci,id=usb0", "usb-tablet,bus=usb0.0"),
         ),
     },
@@ -115,6 +121,7 @@ DEVICES: Mapping[str, Mapping[str, Devices]] = {
             network=_VIRTIO_NET,
             display="virtio-gpu-pci",
             disk=("virtio-blk-pci,drive=disk0,bootindex=0",),
+            data=("virtio-blk-pci,drive=data0",),
             # The board has no keyboard of its own, as PCs have.
             further=("virtio-rng-pci", "virtio-keyboard-pci", "virtio-tablet-pci"),
         ),
@@ -240,6 +247,11 @@ def command(
         drive = f"if=none,id=disk0,snapshot=on,format={boot.format},file={_escaped(str(boot.disk.absolute()))}"
         argv += ["-drive", drive]
         argv += [word for device in devices.disk for word in ("-device", device)]
+
+    if settings.peripherals.disk_mib:
+        # What the guest no longer needs takes no space on the host, either.
+        argv += ["-drive", f"if=none,id=data0,format=raw,discard=unmap,detect-zeroes=unmap,file={DATA_DISK}"]
+        argv += [word for device in devices.data for word in ("-device", device)]
 
     rules = [f"hostfwd={each.protocol}:{ADDRESS}:{each.host}-:{each.guest}" for each in forwards]
     argv += ["-netdev", ",".join(["user,id=net0", *rules]), "-device", devices.network]

@@ -32,11 +32,11 @@ from thanos_tui.files import replacing, state_dir
 from thanos_tui.hardware import Peripherals
 from thanos_tui.vm.ports import Forward
 from thanos_tui.vm.processes import Process
-from thanos_tui.vm.qemu import HOST_KEY, Accel
+from thanos_tui.vm.qemu import DATA_DISK, HOST_KEY, Accel
 
 State = Literal["starting", "running", "stopped", "crashed"]
 SCHEMA = 1
-_KEPT = ("lock", HOST_KEY, f"{HOST_KEY}.pub")
+_KEPT = ("lock", HOST_KEY, f"{HOST_KEY}.pub", DATA_DISK)
 _FLOCK = "@hhqqi0q"  # struct flock of <fcntl.h>: type, whence, start, length, pid
 
 
@@ -170,7 +170,7 @@ _VALID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
 
 def remove(name: str) -> None:
-    """Delete a machine's directory: its record, logs and host key.
+    """Delete a machine's directory: its record, logs, host key and data disk.
 
     Raises MachineError while it runs, InputError where there is none.
     """
@@ -190,8 +190,8 @@ def claim(name: str, unique: bool) -> tuple[Path, int]:
     """A clean directory for a machine and its lock, which the caller closes once QEMU holds it too.
 
     unique: take ``NAME-2`` and so on where a machine of that name runs; otherwise raise MachineError. The directory of
-    a machine that has ended is used again; only its host key stays. Raises InputError for an impossible name and
-    HostError where nothing can be written.
+    a machine that has ended is used again; its host key and its data disk stay. Raises InputError for an impossible
+    name and HostError where nothing can be written.
     """
     if not _VALID.fullmatch(name):
         raise InputError(
@@ -218,7 +218,7 @@ def claim(name: str, unique: bool) -> tuple[Path, int]:
 
 
 def abandon(directory: Path, whole: bool) -> None:
-    """Give up a directory that the caller has claimed: it is emptied but for its host key, or removed as a whole."""
+    """Give up a directory that the caller has claimed: it is emptied as claim() does it, or removed as a whole."""
     with _alone():
         if whole:
             shutil.rmtree(directory, ignore_errors=True)

@@ -412,7 +412,9 @@ class MachinePane(Pane):
             self.thanos.tell(InputError(f"machine {machine.name} is running", hint="stop it first: x"))
             return
         answer = await self.thanos.ask(
-            f"Remove {machine.name}?", [("yes", "Remove it"), ("no", "Keep it")], "Its log and its host key go with it."
+            f"Remove {machine.name}?",
+            [("yes", "Remove it"), ("no", "Keep it")],
+            "Its log, its host key and its data disk go with it.",
         )
         if answer == "yes":
             await self._try(vm.remove, machine.name)
