@@ -68,7 +68,7 @@ def test_replay_loads_neither_textual_nor_ssh_nor_docker(home: Path, profile: Ca
     assert not loaded & set(HEAVY)
 
 
-@pytest.mark.parametrize("arguments", [[], ["app"], ["nowhere.thanos"], ["--set", "hostname=box"], ["--output", "out"]])
+@pytest.mark.parametrize("arguments", [[], ["tui"], ["nowhere.thanos"], ["--set", "hostname=box"], ["--output", "out"]])
 def test_the_app_says_that_it_needs_a_terminal(
     home: Path, arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 
 from thanos_tui import __version__, interrupts
-from thanos_tui.commands import app, builds, cache, console, machines, profiles
+from thanos_tui.commands import app, apps, builds, cache, console, machines, profiles
 from thanos_tui.errors import HostError, Interrupted, ThanosError
 from thanos_tui.events import Reporter
 from thanos_tui.narrate import listening
@@ -23,6 +23,7 @@ The road: a profile renders to LinuxKit YAML, its images are made or found, asse
   thanos-tui --replay PROFILE --run                 build it, boot it and open a console
   thanos-tui run --detach out/thanos.vhd            boot an image in the background
   thanos-tui console                                log in to the machine that runs
+  thanos-tui app run localhost/thanos/demo:base     run a container on it, with its screen and its sound
   thanos-tui options ntp.servers                    what an option means, and its value
 """
 
@@ -42,7 +43,7 @@ def parser() -> tuple[argparse.ArgumentParser, Sequence[str]]:
     main_parser.add_argument("--version", action="version", version=f"thanos-tui {__version__}")
     builds.add_replay(main_parser)
     commands = main_parser.add_subparsers(title="commands", prog="thanos-tui", metavar="COMMAND", dest="command")
-    for room in (app, profiles, builds, machines, console, cache):
+    for room in (app, profiles, builds, machines, console, apps, cache):
         room.add(commands)
     return main_parser, tuple(commands.choices)
 
@@ -51,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line and return the exit status; errors are told on stderr, never as a traceback."""
     main_parser, commands = parser()
     words = sys.argv[1:] if argv is None else argv
-    arguments = main_parser.parse_args(["app", *words] if app.means_app(words, commands) else words)
+    arguments = main_parser.parse_args(["tui", *words] if app.means_app(words, commands) else words)
     if arguments.command is not None and arguments.replay is not None:
         main_parser.error("--replay stands alone: leave out the command")
     interrupts.raise_on_signals()

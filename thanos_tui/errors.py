@@ -72,6 +72,12 @@ class ConsoleError(ThanosError):
     """A session with a machine could not be opened or kept (exit code 1)."""
 
 
+class AppError(ThanosError):
+    """An app on a machine ended as soon as it was started (exit code 125, as Docker has it)."""
+
+    exit_code = 125
+
+
 class Interrupted(ThanosError):
     """The user stopped the work (exit code 130)."""
 

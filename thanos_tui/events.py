@@ -124,10 +124,11 @@ class Step:
         """
         self.reporter.check()
         with self._lock:
+            before = self.done
             self.done += amount if self.total is None else max(0, min(amount, self.total - self.done))
             now = time.monotonic()
             # Ten updates a second are as many as an eye wants; the last one always goes out.
-            if now - self._shown < 0.1 and self.done != self.total:
+            if self.done == before or (now - self._shown < 0.1 and self.done != self.total):
                 return
             self._shown = now
         self.reporter.report(Progress(self.path, self.done, self.total))

@@ -130,6 +130,12 @@ def signs() -> Mapping[str, tuple[str, ...]]:
     return {part: tuple(_data()[part]["signs"]) for part in ("x11", "sound")}
 
 
+def labels() -> Mapping[str, str]:
+    """What every app is marked with, so that it is known among other containers."""
+    found: Mapping[str, str] = _data()["every"]["labels"]
+    return found
+
+
 def run_arguments(app: App) -> list[str]:
     """What follows ``docker create`` (or ``docker run``) on the command line, the image and its command included."""
     wires = _wires(app)
@@ -208,7 +214,7 @@ def _wires(app: App) -> _Wires:
         env |= part.get("env", {})
     wired = [Volume(mount["source"], mount["target"], True) for part in parts for mount in part["mounts"]]
     return _Wires(
-        labels=every["labels"],
+        labels=labels(),
         init=every["init"],
         security=tuple(every["security"]),
         log_driver=every["log"]["driver"],

@@ -24,7 +24,7 @@ DEFECT = 70  # EX_SOFTWARE of sysexits.h
 def add(commands: Any) -> None:
     """Add the parser of the app."""
     parser = commands.add_parser(
-        "app", help="configure, build and boot on the screen; the word may be left out", description=_app.__doc__
+        "tui", help="configure, build and boot on the screen; the word may be left out", description=_app.__doc__
     )
     parser.add_argument("profile", nargs="?", type=Path, metavar="PROFILE", help="the profile to open")
     parser.add_argument(
@@ -43,7 +43,7 @@ def add(commands: Any) -> None:
 
 
 def means_app(words: Sequence[str], commands: Sequence[str]) -> bool:
-    """Whether a command line without the word ``app`` means the app: a profile, options of the app, or nothing.
+    """Whether a command line without the word ``tui`` means the app: a profile, options of the app, or nothing.
 
     What could be a command that was mistyped is left to the parser, which knows them all.
     """

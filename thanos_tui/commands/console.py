@@ -19,12 +19,12 @@ def add(commands: Any) -> None:
     """Add the parsers of these commands."""
     parser = commands.add_parser("console", help="log in to a machine", description=_console.__doc__)
     parser.add_argument("machine", nargs="?", metavar="MACHINE", help="its name, or HOST:PORT with --host-key")
-    _add_target_options(parser)
+    add_target_options(parser)
     parser.set_defaults(function=_console)
 
     parser = commands.add_parser("exec", help="run a command on a machine", description=_exec.__doc__)
     parser.add_argument("words", nargs=argparse.REMAINDER, metavar="[MACHINE] -- COMMAND…")
-    _add_target_options(parser)
+    add_target_options(parser)
     parser.set_defaults(function=_exec)
 
     parser = commands.add_parser("cp", help="copy files to and from a machine", description=_copy.__doc__)
@@ -36,11 +36,12 @@ def add(commands: Any) -> None:
     )
     parser.add_argument("--recursive", "-r", action="store_true", help="directories, with what is in them")
     parser.add_argument("--preserve", "-p", action="store_true", help="keep times and permissions")
-    _add_target_options(parser)
+    add_target_options(parser)
     parser.set_defaults(function=_copy)
 
 
-def _add_target_options(parser: argparse.ArgumentParser) -> None:
+def add_target_options(parser: argparse.ArgumentParser) -> None:
+    """Options that say how to log in to a machine, for :func:`reach`."""
     parser.add_argument(
         "--identity", "-i", type=Path, action="append", default=[], metavar="FILE", help="a private key to offer first"
     )

@@ -129,24 +129,33 @@ def content_key(image: Image) -> str:
 
 @contextmanager
 def unpacked(store: Store, layer: Descriptor, what: str) -> Iterator[BinaryIO]:
-    """The layer's archive without its compression: gzip (any number of members), zstd or none, as its first bytes say.
+    """The layer's archive without its compression, as :func:`decompressed` gives it; ``what`` is how errors call it.
 
-    ``what`` is how errors call the layer. Reading to the end of the blob checks its hash.
+    Reading to the end of the blob checks its hash.
+    """
+    with store.open_blob(layer.digest) as blob, decompressed(blob, what) as stream:
+        yield stream
+
+
+@contextmanager
+def decompressed(packed: io.BufferedReader, what: str) -> Iterator[BinaryIO]:
+    """A stream without its compression: gzip (any number of members), zstd or none, as its first bytes say.
+
+    Reading raises BuildError where it cannot be decompressed.
     """
     import zstandard
 
-    with store.open_blob(layer.digest) as blob:
-        head = blob.peek(4)[:4]
-        stream: BinaryIO = blob
-        if head[:2] == b"\x1f\x8b":
-            stream = io.BufferedReader(gzip.GzipFile(fileobj=blob), _CHUNK)
-        elif head == b"\x28\xb5\x2f\xfd" or head[1:] == b"\x2a\x4d\x18":
-            unzstd = zstandard.ZstdDecompressor(max_window_size=_WINDOW)
-            stream = io.BufferedReader(unzstd.stream_reader(blob, read_across_frames=True), _CHUNK)
-        try:
-            yield stream
-        except (gzip.BadGzipFile, EOFError, zlib.error, zstandard.ZstdError) as error:
-            raise BuildError(f"{what} cannot be unpacked: {error}") from error
+    head = packed.peek(4)[:4]
+    stream: BinaryIO = packed
+    if head[:2] == b"\x1f\x8b":
+        stream = io.BufferedReader(gzip.GzipFile(fileobj=packed), _CHUNK)
+    elif head == b"\x28\xb5\x2f\xfd" or head[1:] == b"\x2a\x4d\x18":
+        unzstd = zstandard.ZstdDecompressor(max_window_size=_WINDOW)
+        stream = io.BufferedReader(unzstd.stream_reader(packed, read_across_frames=True), _CHUNK)
+    try:
+        yield stream
+    except (gzip.BadGzipFile, EOFError, zlib.error, zstandard.ZstdError) as error:
+        raise BuildError(f"{what} cannot be unpacked: {error}") from error
 
 
 class _Tree:

@@ -55,7 +55,7 @@ def serve(port: int, profile: Path | None, settings: Sequence[str], output: Path
 
 def command(profile: Path | None, settings: Sequence[str], output: Path) -> str:
     """The command line of one app, as textual-serve hands it to a shell."""
-    words = [sys.executable, "-m", "thanos_tui", "app", "--output", str(output.absolute())]
+    words = [sys.executable, "-m", "thanos_tui", "tui", "--output", str(output.absolute())]
     for setting in settings:
         words += ["--set", setting]
     return shlex.join([*words, *(["--", str(profile.absolute())] if profile else [])])

@@ -1,0 +1,100 @@
+"""A Docker engine of the tests' own, and an SSH server that makes a machine of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import asyncssh
+import docker
+import pytest
+from servers import InProcess
+from waiting import eventually
+
+from thanos_tui.console import Target
+
+PROBE = "localhost/thanos/probe:base"
+
+# In a mount namespace of its own, where the engine sees what an app is wired to on a machine, and the disk has a size.
+_START = """
+set -e
+mount -t tmpfs -o size={size}m tmpfs {place}/data
+mount -t tmpfs tmpfs /run
+mkdir -p /run/stark /run/etc
+: > /run/stark/Xauthority
+cp -a /etc/. /run/etc
+: > /run/etc/asound.conf
+mount --bind /run/etc /etc
+[ -d /tmp/.X11-unix ] || mkdir -m 1777 /tmp/.X11-unix
+exec dockerd --data-root {place}/data --exec-root {place}/exec --host unix://{place}/socket --pidfile {place}/pid \
+    --iptables=false --bridge=none
+"""
+
+
+@dataclass(frozen=True)
+class Dockerd:
+    """An engine that runs here: where it listens, and the process."""
+
+    socket: Path
+    process: subprocess.Popen[bytes]
+
+    def cli(self, *words: str) -> str:
+        """What Docker's own command line says."""
+        done = subprocess.run(["docker", "--host", f"unix://{self.socket}", *words], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def inspect(self, name: str) -> Any:
+        """What Docker knows of a container."""
+        return json.loads(self.cli("container", "inspect", name))[0]
+
+    def clear(self) -> None:
+        """Remove every container."""
+        for name in self.cli("ps", "--all", "--quiet").split():
+            self.cli("rm", "--force", "--volumes", name)
+
+
+@contextmanager
+def running(place: Path, size_mib: int) -> Iterator[Dockerd]:
+    """A Docker engine with a disk of so many MiB; skips the test where none can be started."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can start a Docker engine")
+    if not shutil.which("dockerd") or not shutil.which("docker"):
+        pytest.skip("there is no Docker engine to test with (apt-get install docker.io)")
+    (place / "data").mkdir()
+    script = _START.format(place=place, size=size_mib)
+    with (place / "log").open("wb") as log:
+        process = subprocess.Popen(["unshare", "--mount", "sh", "-c", script], stderr=log, stdout=log)
+    engine = Dockerd(place / "socket", process)
+
+    def answers() -> bool:
+        if process.poll() is not None:
+            pytest.skip(f"no Docker engine can be started here: {(place / 'log').read_text()[-500:]}")
+        with suppress(docker.errors.DockerException):
+            docker.APIClient(f"unix://{engine.socket}", version="auto", timeout=20).close()
+            return True
+        return False
+
+    try:
+        eventually(answers)
+        yield engine
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def serve(server: InProcess, sockets: dict[str, Path], root: Path) -> Target:
+    """A machine with stark: the sockets that it has, and its files in the directory ``root``."""
+    (root / "containers/services/stark").mkdir(parents=True)
+
+    def files(channel: asyncssh.SSHServerChannel[bytes]) -> asyncssh.SFTPServer:
+        return asyncssh.SFTPServer(channel, chroot=str(root).encode())
+
+    return server.start(sockets=sockets, sftp=files)

@@ -1,0 +1,276 @@
+"""Commands about apps, which are containers on a machine's Docker: app run, ls, logs, stop, rm, load."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from thanos_tui.commands.console import add_target_options, reach
+from thanos_tui.errors import InputError
+from thanos_tui.events import LogLine
+
+if TYPE_CHECKING:
+    from thanos_tui.apps import AppState, Engine
+    from thanos_tui.events import Reporter
+    from thanos_tui.wiring import App
+
+
+def add(commands: Any) -> None:
+    """Add the parsers of these commands."""
+    parser = commands.add_parser(
+        "app",
+        help="run containers on a machine, with its screen and its sound",
+        description="Apps: containers on the Docker of a machine's stark, wired to its screen and its sound.",
+    )
+    inner = parser.add_subparsers(title="commands", metavar="COMMAND", dest="app_command", required=True)
+    _add_run(inner)
+
+    parser = inner.add_parser("ls", help="list apps", description=_ls.__doc__)
+    parser.add_argument("--json", action="store_true", help="a JSON list")
+    _add_machine(parser, _ls)
+
+    parser = inner.add_parser("logs", help="show what an app says", description=_logs.__doc__)
+    parser.add_argument("app", nargs="?", metavar="APP", help="its name; without it the only one")
+    parser.add_argument("--follow", "-f", action="store_true", help="go on with what comes, until the app ends")
+    parser.add_argument("--tail", type=int, metavar="N", help="begin with the last N lines")
+    _add_machine(parser, _logs)
+
+    parser = inner.add_parser("stop", help="end apps", description=_stop.__doc__)
+    parser.add_argument("apps", nargs="*", metavar="APP", help="by name; without it the only one")
+    parser.add_argument(
+        "--time", type=int, default=10, metavar="SECONDS", help="how long they may take to end (%(default)s)"
+    )
+    _add_machine(parser, _stop)
+
+    parser = inner.add_parser("rm", help="remove apps", description=_remove.__doc__)
+    parser.add_argument("apps", nargs="+", metavar="APP")
+    parser.add_argument("--force", "-f", action="store_true", help="also those that run")
+    _add_machine(parser, _remove)
+
+    parser = inner.add_parser("load", help="give a machine an image", description=_load.__doc__)
+    parser.add_argument(
+        "image",
+        metavar="IMAGE",
+        help="an archive of `docker save`, an OCI archive or layout, or the name of an image with a recipe",
+    )
+    parser.add_argument("--json", action="store_true", help="events, and the names at the end, as JSON lines")
+    _add_machine(parser, _load)
+
+
+def _add_run(inner: Any) -> None:
+    parser = inner.add_parser(
+        "run",
+        help="start an app",
+        description=_run.__doc__,
+        usage="thanos-tui app run [OPTION]… IMAGE [COMMAND…]",
+    )
+    parser.add_argument(
+        "image", metavar="IMAGE", help="an image that the machine has, one with a recipe, or one of a registry"
+    )
+    parser.add_argument("words", nargs=argparse.REMAINDER, metavar="COMMAND…", help="in place of the image's own")
+    parser.add_argument("--name", metavar="NAME", help="its name (default: from the image)")
+    parser.add_argument("--detach", "-d", action="store_true", help="let it run in the background")
+    parser.add_argument("--rm", action="store_true", help="remove it when it has ended")
+    parser.add_argument(
+        "--env", "-e", action="append", default=[], metavar="NAME=VALUE", help="set a variable; may be repeated"
+    )
+    parser.add_argument("--user", "-u", default="", metavar="UID[:GID]", help="who it runs as (default: the image's)")
+    parser.add_argument(
+        "--restart",
+        default="no",
+        metavar="POLICY",
+        help="when it ends: no, always, unless-stopped, on-failure[:TIMES] (%(default)s)",
+    )
+    parser.add_argument("--memory", "-m", type=int, default=0, metavar="MIB", help="at most so much memory")
+    parser.add_argument("--cpus", type=float, default=0.0, metavar="N", help="at most so many processors, such as 0.5")
+    parser.add_argument(
+        "--volume",
+        "-v",
+        action="append",
+        default=[],
+        metavar="SOURCE:TARGET[:ro]",
+        help="let it see a named volume, or a path of the machine; may be repeated",
+    )
+    parser.add_argument(
+        "--publish",
+        "-p",
+        action="append",
+        default=[],
+        metavar="[ADDRESS:]PORT:INNER",
+        help="a port that leads into it, on the machine's loopback unless ADDRESS is given; may be repeated",
+    )
+    for part, what in (("x11", "the screen"), ("sound", "the sound")):
+        parser.add_argument(
+            f"--{part}",
+            action=argparse.BooleanOptionalAction,
+            help=f"wire it to {what} (default: if the machine has it)",
+        )
+    parser.add_argument(
+        "--json", action="store_true", help="events, what it says, and the app at the end as JSON lines"
+    )
+    _add_machine(parser, _run)
+
+
+def _add_machine(parser: argparse.ArgumentParser, function: Any) -> None:
+    parser.add_argument("--machine", metavar="MACHINE", help="its name, or HOST:PORT with --host-key")
+    add_target_options(parser)
+    parser.set_defaults(function=function)
+
+
+@contextmanager
+def _engine(arguments: argparse.Namespace, reporter: Reporter) -> Iterator[Engine]:
+    """The Docker of the machine that was named, once it answers."""
+    from thanos_tui import apps
+
+    with apps.connected(reach(arguments.machine, arguments, reporter), reporter) as engine:
+        yield engine
+
+
+def _run(arguments: argparse.Namespace, reporter: Reporter) -> int:
+    """Start a container on a machine, wired to its screen and its sound, and follow what it says until Ctrl-C ends it;
+    with --detach it goes on by itself.
+    """
+    from dataclasses import replace
+
+    from thanos_tui import apps
+
+    app = _asked_for(arguments)
+    if app.restart != "no" and not arguments.detach:
+        raise InputError("an app that is started again and again cannot be followed", hint="add --detach")
+    if arguments.rm and arguments.detach:
+        raise InputError("--rm removes an app that is followed to its end", hint="leave out --detach or --rm")
+    with _engine(arguments, reporter) as engine:
+        app = _wired(app, arguments, engine, reporter)
+        app = replace(app, image=apps.bring(engine, app.image, reporter))
+        if not app.name:
+            app = replace(app, name=apps.free_name(engine, arguments.image))
+        if arguments.detach:
+            state = apps.start(engine, app)
+            _tell(state, arguments.json)
+            return 0
+
+        def say(line: str, is_error: bool) -> None:
+            if arguments.json:
+                reporter.report(LogLine(f"apps/{app.name}", line))
+            else:
+                print(line, file=sys.stderr if is_error else sys.stdout, flush=True)
+
+        status = apps.attached(engine, app, say, keep=not arguments.rm)
+        if arguments.json:
+            print(json.dumps({"event": "app", "name": app.name, "image": app.image, "status": status}), flush=True)
+        return status
+
+
+def _asked_for(arguments: argparse.Namespace) -> App:
+    """The app as the command line has it. Raises InputError before anything is connected to."""
+    from thanos_tui import wiring
+
+    env = {}
+    for text in arguments.env:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise InputError(f"--env {text} gives {name!r} no value", hint="write it as NAME=VALUE")
+        env[name] = value
+    return wiring.App(
+        name=arguments.name or "",
+        image=arguments.image,
+        command=tuple(arguments.words),
+        env=env,
+        restart=arguments.restart,
+        memory_mib=arguments.memory,
+        cpus=arguments.cpus,
+        user=arguments.user,
+        volumes=tuple(map(wiring.volume, arguments.volume)),
+        publish=tuple(map(wiring.port, arguments.publish)),
+    )
+
+
+def _wired(app: App, arguments: argparse.Namespace, engine: Engine, reporter: Reporter) -> App:
+    """The app with as much of the wiring as is wanted, and as the machine has. Raises InputError."""
+    from dataclasses import replace
+
+    from thanos_tui import apps
+
+    wanted = {"x11": arguments.x11, "sound": arguments.sound}
+    there = apps.parts(engine) if any(value is not False for value in wanted.values()) else frozenset()
+    for part, what in (("x11", "screen"), ("sound", "sound")):
+        if wanted[part] is not False and part not in there:
+            if wanted[part]:
+                option = {"x11": "x11", "sound": "alsa"}[part]
+                hint = f"build it with {option}=y, or run the app with --no-{part}"
+                raise InputError(f"{engine.target} has no {what} for apps", hint=hint)
+            reporter.log(f"{engine.target} has no {what} for apps: {app.image} runs without")
+    given = {part for part, value in wanted.items() if value is not False and part in there}
+    return replace(app, x11="x11" in given, sound="sound" in given)
+
+
+def _tell(state: AppState, as_data: bool) -> None:
+    print(json.dumps({"event": "app", **state.as_dict()}) if as_data else state.name, flush=True)
+
+
+def _ls(arguments: argparse.Namespace, reporter: Reporter) -> int:
+    """List the apps of a machine, running or ended."""
+    from thanos_tui import apps
+    from thanos_tui.narrate import columns
+
+    with _engine(arguments, reporter) as engine:
+        found = apps.apps(engine)
+    if arguments.json:
+        print(json.dumps([app.as_dict() for app in found], indent=2))
+        return 0
+    rows: list[tuple[str, ...]] = [("NAME", "STATE", "IMAGE", "PORTS", "COMMAND")]
+    rows += [(app.name, app.status, app.image, ", ".join(app.ports), app.command) for app in found]
+    print("\n".join(columns(rows)))
+    return 0
+
+
+def _logs(arguments: argparse.Namespace, reporter: Reporter) -> int:
+    """Show what an app has said, on stdout and stderr, since it was started."""
+    from thanos_tui import apps
+
+    if arguments.tail is not None and arguments.tail < 0:
+        raise InputError(f"--tail {arguments.tail} is no number of lines")
+    with _engine(arguments, reporter) as engine:
+        app = apps.find(engine, arguments.app)
+        for line in apps.follow(engine, app.name, on=arguments.follow, tail=arguments.tail):
+            print(line, flush=True)
+    return 0
+
+
+def _stop(arguments: argparse.Namespace, reporter: Reporter) -> int:
+    """Ask apps to end, and kill those that do not. They stay, with their logs, until they are removed."""
+    from thanos_tui import apps
+
+    with _engine(arguments, reporter) as engine:
+        for name in arguments.apps or [apps.find(engine).name]:
+            apps.stop(engine, name, arguments.time)
+    return 0
+
+
+def _remove(arguments: argparse.Namespace, reporter: Reporter) -> int:
+    """Remove apps that have ended, with their logs and what they wrote; named volumes stay."""
+    from thanos_tui import apps
+
+    with _engine(arguments, reporter) as engine:
+        for name in arguments.apps:
+            apps.remove(engine, name, force=arguments.force)
+    return 0
+
+
+def _load(arguments: argparse.Namespace, reporter: Reporter) -> int:
+    """Give a machine's Docker an image: from an archive, or by the name of one that has a recipe. All of it is checked
+    before any of it is sent; prints the image's name.
+    """
+    from thanos_tui import apps
+
+    with _engine(arguments, reporter) as engine:
+        names = apps.load(engine, arguments.image, reporter)
+    if arguments.json:
+        print(json.dumps({"event": "images", "names": names}), flush=True)
+    else:
+        print("\n".join(names))
+    return 0
