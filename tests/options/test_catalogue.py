@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from examples import EXAMPLES, SECOND, companions, write_files
+from examples import EXAMPLES, SECOND, companions, needed, write_files
 
 from thanos_tui import profile
 from thanos_tui.errors import InputError
@@ -17,7 +17,7 @@ from thanos_tui.files import assets_dir
 from thanos_tui.linuxkit import config
 from thanos_tui.options import BuildSettings, Option, Resolved, load, render, settings
 from thanos_tui.options.describe import describe, document
-from thanos_tui.options.expressions import Compare, Expression, IsOn, Not, Value, conjuncts
+from thanos_tui.options.expressions import Value
 from thanos_tui.options.render import SETTINGS
 from thanos_tui.options.values import to_text
 
@@ -39,33 +39,15 @@ def others(option: Option) -> Iterator[Value]:
         yield EXAMPLES[option.name]
 
 
-def conditions(expression: Expression) -> Iterator[tuple[str, Value]]:
-    """Assignments that make an expression hold, where it is a plain row of conditions."""
-    for part in conjuncts(expression):
-        match part:
-            case IsOn(name):
-                option = CATALOGUE.options[name]
-                yield name, True if option.type == "bool" else EXAMPLES[name]
-            case Not(IsOn(name)):
-                yield name, False
-            case Compare(name, "=", literal):
-                yield name, literal
-            case Compare(name, "!=", literal):
-                yield name, next(c.value for c in CATALOGUE.options[name].values if c.value != literal)
-            case _:
-                raise AssertionError(f"teach the test about {part}")
-
-
 def context(option: Option, value: Value) -> dict[str, Value]:
     """What else has to be set so that the option can have this value."""
-    needed = dict(conditions(option.depends))
+    found = needed(CATALOGUE, option.depends)
+    if option.type == "int":
+        found |= needed(CATALOGUE, option.ranges[0].condition)
     for choice in option.values:
         if choice.value == value or (isinstance(value, tuple) and choice.value in value):
-            needed.update(conditions(choice.depends))
-    needed.setdefault("output.architecture", "amd64")
-    for name in list(needed):
-        needed = {**dict(conditions(CATALOGUE.options[name].depends)), **needed}
-    return needed
+            found |= needed(CATALOGUE, choice.depends)
+    return {"output.architecture": "amd64", **found}
 
 
 @pytest.fixture
@@ -89,12 +71,12 @@ def effect(resolved: Resolved, place: Path) -> tuple[str, BuildSettings]:
 def test_every_value_has_an_effect(option: Option, place: Path) -> None:
     seen: list[tuple[tuple[str, BuildSettings], Value]] = []
     for value in others(option):
-        needed = {name: given for name, given in context(option, value).items() if name != option.name}
-        chosen = {**needed, option.name: value}
-        needed |= companions(CATALOGUE, needed)
+        beside = {name: given for name, given in context(option, value).items() if name != option.name}
+        chosen = {**beside, option.name: value}
+        beside |= companions(CATALOGUE, beside)
         if option.name in SECOND:
-            needed[option.name] = SECOND[option.name]
-        with_default, with_value = resolved_with(needed), resolved_with({**chosen, **companions(CATALOGUE, chosen)})
+            beside[option.name] = SECOND[option.name]
+        with_default, with_value = resolved_with(beside), resolved_with({**chosen, **companions(CATALOGUE, chosen)})
         assert with_value[option.name].value == value
         before, after = effect(with_default, place), effect(with_value, place)
         assert (before == after) == (with_default[option.name].value == value), f"{option.name} = {value} has no effect"

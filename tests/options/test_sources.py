@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
-from examples import EXAMPLES, SECOND, companions, write_files
+from examples import EXAMPLES, SECOND, companions, needed, write_files
 
 from thanos_tui import profile
 from thanos_tui.linuxkit import diff
@@ -22,7 +22,7 @@ from thanos_tui.options import (
     resolve,
     templates,
 )
-from thanos_tui.options.expressions import Compare, Expression, IsOn, Not, Value, conjuncts
+from thanos_tui.options.expressions import Value
 from thanos_tui.options.filters import Surroundings, make_filters
 from thanos_tui.options.render import profile_key
 from thanos_tui.options.sources import Sources, _Scope, _trace, behind, causes, nearest, possible, trace, why_absent
@@ -61,32 +61,14 @@ def values_of(option: Option) -> Iterator[Value]:
         yield EXAMPLES[option.name]
 
 
-def needed(expression: Expression) -> dict[str, Value]:
-    """Values under which an expression holds."""
-    found: dict[str, Value] = {}
-    for part in conjuncts(expression):
-        match part:
-            case IsOn(name):
-                found[name] = True if CATALOGUE.options[name].type == "bool" else EXAMPLES[name]
-            case Not(IsOn(name)):
-                found[name] = False
-            case Compare(name, "=", literal):
-                found[name] = literal
-            case Compare(name, "!=", literal):
-                found[name] = next(c.value for c in CATALOGUE.options[name].values if c.value != literal)
-            case _:
-                raise AssertionError(f"teach the test about {part}")
-    for name in list(found):
-        found = {**needed(CATALOGUE.options[name].depends), **found}
-    return found
-
-
 def surroundings(option: Option, value: Value) -> dict[str, Value]:
     """What has to be set beside an option that is to have a value."""
-    found = needed(option.depends)
+    found = needed(CATALOGUE, option.depends)
+    if option.type == "int":
+        found |= needed(CATALOGUE, option.ranges[0].condition)
     for choice in option.values:
         if value in (choice.value, (choice.value,)):
-            found |= needed(choice.depends)
+            found |= needed(CATALOGUE, choice.depends)
     found.pop(option.name, None)
     return found
 
@@ -125,7 +107,7 @@ def test_what_an_option_changes_is_traced_back_to_it(name: str, place: Path) -> 
         found = named_in_the_change(before, after)
         assert name in behind(CATALOGUE, found), f"{name} = {value} changed the config, and only {found} were found"
         assert name in causes(tuple(found), plain, given)
-    only_settings = option.setting and name not in ("sshd.port", "output.architecture")
+    only_settings = option.setting and name not in ("sshd.port", "output.architecture", "x11.resolution", "x11.outputs")
     assert changed != bool(only_settings)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import certificates
 
 from thanos_tui.options import Catalogue, expressions
-from thanos_tui.options.expressions import Value
+from thanos_tui.options.expressions import AnyOf, Compare, Expression, IsOn, Not, Value, conjuncts
 
 # What strings and lists can be: another value than the default for each.
 EXAMPLES: Mapping[str, Value] = {
@@ -40,7 +40,16 @@ EXAMPLES: Mapping[str, Value] = {
     "sshd.authorized-keys": ("other.pub",),
     "stark.memory": "512",
     "sysctl.settings": ("vm.swappiness=10",),
+    "x11.background": "#204060",
+    "x11.extra": ("more.conf",),
+    "x11.keyboard.layout": "de",
+    "x11.keyboard.model": "pc104",
+    "x11.keyboard.options": ("ctrl:nocaps",),
+    "x11.keyboard.variant": "nodeadkeys",
+    "x11.output-names": ("HDMI-1", "DP-1"),
     "x11.resolution": "1024x768",
+    "x11.vnc.address": "192.0.2.10",
+    "x11.vnc.password": "./word",
 }
 
 # Where an option must have a value and has no default, its example is compared with this.
@@ -49,12 +58,16 @@ SECOND: Mapping[str, Value] = {
     "docker.tls.certificate": "cert2.pem",
     "docker.tls.key": "key2.pem",
     "network.addresses": ("192.0.2.11/24",),
+    "x11.vnc.password": "./word2",
 }
 
 
 def write_files(directory: Path, public_key: str) -> None:
     """The files that the examples name, relative to a profile in this directory."""
     (directory / "motd").write_text("Hello\n")
+    (directory / "more.conf").write_text('Section "Files"\nEndSection\n')
+    (directory / "word").write_text("geheim\n")
+    (directory / "word2").write_text("secret\n")
     (directory / "tree").mkdir()
     (directory / "tree" / "a").write_text("a\n")
     (directory / "more.yml").write_text("kernel: {cmdline: more}\nservices: [{name: more, image: more:1}]\n")
@@ -72,3 +85,30 @@ def companions(catalogue: Catalogue, given: Mapping[str, Value]) -> dict[str, Va
         for option in catalogue.options.values()
         if option.required and not values[option.name] and expressions.holds(option.depends, values)
     }
+
+
+def needed(catalogue: Catalogue, expression: Expression) -> dict[str, Value]:
+    """Values under which an expression holds."""
+    found: dict[str, Value] = {}
+    for part in conjuncts(expression):
+        match part:
+            case IsOn(name):
+                found[name] = True if catalogue.options[name].type == "bool" else EXAMPLES[name]
+            case Not(IsOn(name)):
+                found[name] = False
+            case Compare(name, "=", literal):
+                found[name] = literal
+            case Compare(name, "<=", literal):
+                found[name] = int(literal)
+            case Compare(name, ">", literal):
+                found[name] = int(literal) + 1
+            case Compare(name, "!=", literal):
+                offered = [choice.value for choice in catalogue.options[name].values] or [EXAMPLES[name]]
+                found[name] = next(value for value in offered if value != literal)
+            case AnyOf((first, *_)):
+                found |= needed(catalogue, first)
+            case _:
+                raise AssertionError(f"teach the tests about {part}")
+    for name in list(found):
+        found = {**needed(catalogue, catalogue.options[name].depends), **found}
+    return found

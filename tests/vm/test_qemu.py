@@ -77,6 +77,38 @@ def test_qemu_devices_are_virtio_without_a_balloon() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("architecture", "peripherals", "display"),
+    [
+        ("amd64", Peripherals(), "VGA"),
+        ("amd64", Peripherals(resolution="1280x800"), "VGA,xres=1280,yres=800"),
+        # 1920 * 1080 pixels of 4 bytes twice are 15.8 MiB, and 16 are what the card has by itself.
+        ("amd64", Peripherals(resolution="1920x1080"), "VGA,xres=1920,yres=1080"),
+        ("amd64", Peripherals(resolution="1920x1200"), "VGA,xres=1920,yres=1200,vgamem_mb=32"),
+        ("amd64", Peripherals(resolution="7680x4320"), "VGA,xres=7680,yres=4320,vgamem_mb=256"),
+        ("amd64", Peripherals(outputs=2), "virtio-vga,id=display0,max_outputs=2"),
+        ("arm64", Peripherals(resolution="1280x800"), "virtio-gpu-pci,xres=1280,yres=800"),
+        (
+            "arm64",
+            Peripherals(resolution="3840x2160", outputs=4),
+            "virtio-gpu-pci,id=display0,max_outputs=4,xres=3840,yres=2160",
+        ),
+        (
+            "arm64",
+            Peripherals(resolution="7680x4320", outputs=2),
+            "virtio-gpu-pci,id=display0,max_outputs=2,xres=7680,yres=4320,max_hostmem=536870912",
+        ),
+    ],
+)
+def test_the_display_has_the_screens_and_the_memory_for_them(
+    architecture: str, peripherals: Peripherals, display: str
+) -> None:
+    devices = following(
+        argv_of(Boot(kernel=Path("/k")), Settings(architecture=architecture, peripherals=peripherals)), "-device"
+    )
+    assert display in devices
+
+
 def test_ports_lead_in_from_loopback_only() -> None:
     argv = argv_of(Boot(disk=Path("/d")), Settings(), vnc_port=5907)
     assert following(argv, "-netdev") == [

@@ -12,7 +12,7 @@ from typing import Any
 
 from thanos_tui import keys
 from thanos_tui.errors import InputError
-from thanos_tui.options import docker
+from thanos_tui.options import docker, xorg
 from thanos_tui.options.templates import NOTHING, Filter
 from thanos_tui.options.values import split_extra_file
 
@@ -209,6 +209,33 @@ def secret(reference: str, surroundings: Surroundings) -> Any:
     return text
 
 
+def xorg_sections(given: list[str], surroundings: Surroundings) -> str:
+    """The content of files with sections of xorg.conf(5), one after another. Raises InputError."""
+    texts: list[str] = []
+    for item in given:
+        path = surroundings.path(item)
+        try:
+            with path.open("rb") as stream:
+                text = _plain_text(stream.read(LARGEST_CONTENTS + 1))
+        except OSError as error:
+            raise InputError(f"cannot read {path}: {error.strerror}", where="x11.extra") from None
+        if text is None:
+            raise InputError(f"{path} is too large, or no text", where="x11.extra")
+        xorg.check_sections(text, path)
+        texts.append(text.rstrip("\n") + "\n")
+    return "".join(texts)
+
+
+def vnc_password(text: str) -> str:
+    """A password that VNC can ask for."""
+    if not text.isascii() or len(text) > 8:
+        raise InputError(
+            "x11.vnc.password must lead to at most 8 characters, ASCII ones: VNC looks at no more",
+            hint="reach the screen by SSH if that is too weak a password",
+        )
+    return text
+
+
 def tls_files(given: Mapping[str, str], surroundings: Surroundings) -> list[dict[str, Any]]:
     """The files of Docker's TCP port, from the paths of certificates and key (``docker.tls_files``)."""
     return docker.tls_files({name: surroundings.path(text) for name, text in given.items()})
@@ -248,6 +275,8 @@ def make_filters(surroundings: Surroundings) -> Mapping[str, Filter]:
         "flag": _flag,
         "daemon-json": lambda value, _argument: docker.daemon_json(value),
         "crypt-hash": lambda value, _argument: value if value is NOTHING else crypt_hash(value),
+        "vnc-password": lambda value, _argument: value if value is NOTHING else vnc_password(value),
+        "xorg-conf": lambda value, _argument: xorg.configuration(value),
         **{name: partial(_with_surroundings, filter_, surroundings) for name, filter_ in _READING.items()},
     }
 
@@ -263,7 +292,8 @@ _READING: Mapping[str, Callable[[Any, Surroundings], Any]] = {
     "extra-files": extra_files,
     "secret": secret,
     "tls-files": tls_files,
+    "xorg-sections": xorg_sections,
 }
 READING = frozenset(_READING)
 """The filters that read files, or the environment: what they give may be another thing each time."""
-NAMES = frozenset({"daemon-json", "join", "each", "flag", "crypt-hash"}) | READING
+NAMES = frozenset({"daemon-json", "join", "each", "flag", "crypt-hash", "vnc-password", "xorg-conf"}) | READING

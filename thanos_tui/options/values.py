@@ -190,6 +190,24 @@ def _check_archive(text: str) -> None:
         raise ValueProblem(f"must be the URL of a package archive, or URL SUITE COMPONENT…, not {_shown(text)}")
 
 
+def _check_resolution(text: str) -> None:
+    if text == "auto":
+        return
+    match = re.fullmatch(r"([1-9][0-9]{2,4})x([1-9][0-9]{2,4})", text)
+    if not match:
+        raise ValueProblem(f"must be WIDTHxHEIGHT such as 1280x800, or auto, not {_shown(text)}")
+    width, height = int(match[1]), int(match[2])
+    if not (320 <= width <= 7680 and 200 <= height <= 4320):
+        raise ValueProblem(f"must be from 320x200 to 7680x4320, not {text}")
+    if width % 8:
+        # The timings count in characters of 8 pixels, and the graphics card of QEMU does.
+        below = width // 8 * 8
+        raise ValueProblem(
+            f"must have a width that is a multiple of 8, not {width}",
+            hint=f"take {below}x{height} or {below + 8}x{height}; with auto a screen of {text} is used in full",
+        )
+
+
 def _check_json_object(text: str) -> None:
     try:
         value = json.loads(text)
@@ -234,6 +252,7 @@ FORMATS: Mapping[str, Callable[[str], None]] = {
     "json-object": _check_json_object,
     "network-pool": _check_network_pool,
     "path": _check_path,
+    "resolution": _check_resolution,
 }
 """What ``format:`` in the catalogue may say; each raises ValueProblem."""
 
