@@ -1,4 +1,7 @@
-"""A Docker engine of the tests' own, and an SSH server that makes a machine of it."""
+"""A Docker engine of the tests' own, an image to give it, and an SSH server that makes a machine of it.
+
+A conftest that wants these fixtures imports them.
+"""
 
 from __future__ import annotations
 
@@ -18,9 +21,17 @@ import pytest
 from servers import InProcess
 from waiting import eventually
 
+from thanos_tui.apps import archives
+from thanos_tui.apps.manifests import loadable, manifest
 from thanos_tui.console import Target
+from thanos_tui.errors import ThanosError
+from thanos_tui.events import Reporter
+from thanos_tui.files import cache_dir
+from thanos_tui.images import provide
+from thanos_tui.images.store import Store
 
 PROBE = "localhost/thanos/probe:base"
+_RECIPES = Path(__file__).parents[1] / "apps" / "recipes"
 
 # In a mount namespace of its own, where the engine sees what an app is wired to on a machine, and the disk has a size.
 _START = """
@@ -98,3 +109,32 @@ def serve(server: InProcess, sockets: dict[str, Path], root: Path) -> Target:
         return asyncssh.SFTPServer(channel, chroot=str(root).encode())
 
     return server.start(sockets=sockets, sftp=files)
+
+
+@pytest.fixture(scope="session")
+def probe(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An archive with the image PROBE: a shell, made by a recipe, whose command runs until it is asked to end."""
+    store = Store(cache_dir() / "store")
+    try:
+        provide.provide([PROBE], "amd64", store, None, Reporter(), directories=[_RECIPES])
+    except ThanosError as error:
+        pytest.skip(f"the image for tests cannot be made here: {error}")
+    source = archives.stored(store, PROBE, "amd64")
+    with Reporter().step("check", "check") as step:
+        images = loadable(archives.read(source, step), "amd64")
+    path = tmp_path_factory.mktemp("probe") / "probe.tar"
+    path.write_bytes(b"".join(archives.made_anew(source, *manifest(images))))
+    return path
+
+
+@pytest.fixture(scope="session")
+def dockerd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dockerd]:
+    with running(tmp_path_factory.mktemp("docker"), 512) as engine:
+        yield engine
+
+
+@pytest.fixture(scope="session")
+def with_probe(dockerd: Dockerd, probe: Path) -> Dockerd:
+    """The engine, with the image PROBE."""
+    dockerd.cli("load", "--input", str(probe))
+    return dockerd

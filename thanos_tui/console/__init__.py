@@ -6,13 +6,14 @@ asyncssh is imported where it is used, so importing this room costs next to noth
 
 from thanos_tui.console.copying import copy, machine_of
 from thanos_tui.console.hostkeys import host_key, learn, recall, remember
-from thanos_tui.console.login import ask_on_terminal, connect
+from thanos_tui.console.login import Ask, ask_on_terminal, connect
 from thanos_tui.console.ready import wait_ready
 from thanos_tui.console.session import capture, exchange, run, shell
 from thanos_tui.console.target import Target, printable
 from thanos_tui.console.tunnel import Tunnel, tunnel
 
 __all__ = [
+    "Ask",
     "Target",
     "Tunnel",
     "ask_on_terminal",
