@@ -216,7 +216,7 @@ def part_sizes(config: Config, parts: Sequence[Part], level: int) -> tuple[PartS
 
     names = {"kernel": "kernel", "files": "files", "init": "package database"}
     names |= {f"init[{number}]": split(image).name.rpartition("/")[2] for number, image in enumerate(config.init)}
-    names |= {f"volumes[{number}]": volume.name for number, volume in enumerate(config.volumes)}
+    names |= {f"volume[{number}]": volume.name for number, volume in enumerate(config.volumes)}
     names |= {f"{section}[{number}]": item.name for section, number, item in config.components()}
     found: dict[str, PartSize] = {}
     for part, size in segments.sizes(parts, level=level):

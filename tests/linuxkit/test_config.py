@@ -127,6 +127,7 @@ REFUSED = [
     ("volumes: [{name: Data}]", "1:18", "`Data`", "small letters"),
     ("volumes: [{readonly: true}]", "1:11", "`name`", ""),
     ("volumes: [{name: a, format: squashfs}]", "1:29", "`squashfs`", "oci"),
+    ("volumes: [{name: a, format: docker}]", "1:29", "`a`", ""),
     ("volumes: [{name: a, platforms: [amd64]}]", "1:33", "`amd64`", "linux/amd64"),
     ("files: [{contents: hello}]", "1:9", "a file has no `path`", ""),
     ("files: [{path: a, mode: 0644, contents: x}]", "1:25", "`mode`", "`0644` is a number"),

@@ -17,7 +17,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from thanos_tui.build import kernel, ocivolume, trees, userfiles
+from thanos_tui.build import dockervolume, kernel, ocivolume, trees, userfiles
 from thanos_tui.errors import BuildError, Where
 from thanos_tui.files import cache_dir
 from thanos_tui.images import layers
@@ -151,6 +151,16 @@ class _Parts:
                 _key("layout", asdict(layout), lower),
                 sum(blob.size for blob in layout.blobs),
                 lambda: ocivolume.members(self._store, layout, lower),
+            )
+        elif volume.format == "docker":
+            image = self._image(volume.image, volume.where("image"))
+            kept = dockervolume.plan(self._store, image, self._survey(image).size)
+            yield Part(
+                location,
+                image.reference,
+                _key("docker", layers.content_key(image), image.reference, kept.id, lower),
+                kept.size,
+                lambda: dockervolume.members(self._store, kept, lower),
             )
         else:
             image = self._image(volume.image, volume.where("image"))

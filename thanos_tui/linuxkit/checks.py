@@ -89,10 +89,11 @@ def volume(item: Volume) -> None:
         raise InputError(
             f"the volume name `{item.name}` may only have small letters, digits, - and _", where=item.where("name")
         )
-    if item.format not in ("", "filesystem", "oci"):
-        raise InputError(
-            f"there is no volume format `{item.format}`", hint="there are: filesystem, oci", where=item.where("format")
-        )
+    if item.format not in ("", "filesystem", "oci", "docker"):
+        known = "there are: filesystem, oci, docker"
+        raise InputError(f"there is no volume format `{item.format}`", hint=known, where=item.where("format"))
+    if item.format == "docker" and not item.image:
+        raise InputError(f"the volume `{item.name}` has the format docker, and no image", where=item.where("format"))
     if item.image:
         image(item.image, f"the volume `{item.name}`", item.where("image"))
     for index, platform in enumerate(item.platforms):
