@@ -27,6 +27,8 @@ def daemon_json(given: Mapping[str, Any]) -> str:
     pools = [text.split() for text in settings.pop("default-address-pools", ())]
     if pools:
         settings["default-address-pools"] = [{"base": base, "size": int(size)} for base, size in pools]
+    # Docker wants texts here, numbers as well.
+    settings["log-opts"] = {key: str(value) for key, value in settings["log-opts"].items()}
     extra: dict[str, Any] = json.loads(given.get("extra") or "{}")
     for key in extra:
         if key in _OURS or key in settings:
