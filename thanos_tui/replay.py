@@ -118,7 +118,7 @@ def build(
         peripherals=Peripherals(
             resolution=None if settings.resolution in (None, "auto") else settings.resolution,
             outputs=settings.outputs or 1,
-            sound=settings.sound,
+            sound=None if settings.sound in (None, "none") else settings.sound,
             disk_mib=settings.disk_mib,
         ),
     )

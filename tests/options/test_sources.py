@@ -107,8 +107,8 @@ def test_what_an_option_changes_is_traced_back_to_it(name: str, place: Path) -> 
         found = named_in_the_change(before, after)
         assert name in behind(CATALOGUE, found), f"{name} = {value} changed the config, and only {found} were found"
         assert name in causes(tuple(found), plain, given)
-    only_settings = option.setting and name not in ("sshd.port", "output.architecture", "x11.resolution", "x11.outputs")
-    assert changed != bool(only_settings)
+    also_in_config = ("alsa.device", "output.architecture", "sshd.port", "x11.outputs", "x11.resolution")
+    assert changed != bool(option.setting and name not in also_in_config)
 
 
 def path_of(made: Config, file: str) -> tuple[str | int, ...]:

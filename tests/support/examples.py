@@ -12,6 +12,7 @@ from thanos_tui.options.expressions import AnyOf, Compare, Expression, IsOn, Not
 
 # What strings and lists can be: another value than the default for each.
 EXAMPLES: Mapping[str, Value] = {
+    "alsa.card-name": "USB-Audio",
     "docker.address-pools": ("10.99.0.0/16 24",),
     "docker.dns": ("192.0.2.53",),
     "docker.insecure-registries": ("registry.example:5000",),
@@ -23,6 +24,7 @@ EXAMPLES: Mapping[str, Value] = {
     "docker.tls.key": "key.pem",
     "extra.files": ("/etc/motd=motd", "/opt=tree"),
     "extra.yaml": ("more.yml",),
+    "firefox.url": "https://www.example.org/",
     "getty.password": "./hash",
     "hostname": "box",
     "kernel.cmdline": "debug",
@@ -38,6 +40,7 @@ EXAMPLES: Mapping[str, Value] = {
     "packages.mirrors": ("http://mirror.example/debian",),
     "packages.suite": "trixie",
     "sshd.authorized-keys": ("other.pub",),
+    "stark.apps": ("--memory 64 localhost/thanos/demo:base", "--name tone --no-x11 localhost/thanos/demo:base demo 880"),
     "stark.memory": "512",
     "sysctl.settings": ("vm.swappiness=10",),
     "x11.background": "#204060",
@@ -54,9 +57,11 @@ EXAMPLES: Mapping[str, Value] = {
 
 # Where an option must have a value and has no default, its example is compared with this.
 SECOND: Mapping[str, Value] = {
+    "alsa.card-name": "HDA Intel PCH",
     "docker.tls.authority": "ca2.pem",
     "docker.tls.certificate": "cert2.pem",
     "docker.tls.key": "key2.pem",
+    "firefox.url": "about:license",
     "network.addresses": ("192.0.2.11/24",),
     "x11.vnc.password": "./word2",
 }

@@ -1,4 +1,4 @@
-"""Commands about machines: run, ps, stop, logs, screenshot, rm."""
+"""Commands about machines: run, ps, stop, logs, screenshot, record, rm."""
 
 from __future__ import annotations
 
@@ -55,6 +55,15 @@ def add(commands: Any) -> None:
     parser.add_argument("machine", nargs="?", metavar="MACHINE")
     parser.add_argument("--output", "-o", type=Path, metavar="FILE", help="default: MACHINE.png")
     parser.set_defaults(function=_screenshot)
+
+    parser = commands.add_parser("record", help="save what a machine plays as WAV", description=_record.__doc__)
+    parser.add_argument("machine", nargs="?", metavar="MACHINE")
+    parser.add_argument(
+        "--seconds", "-s", type=float, default=10.0, metavar="N", help="how long to listen (%(default)g)"
+    )
+    parser.add_argument("--output", "-o", type=Path, metavar="FILE", help="default: MACHINE.wav")
+    parser.add_argument("--json", action="store_true", help="events, and the recording at the end, as JSON lines")
+    parser.set_defaults(function=_record)
 
     parser = commands.add_parser("rm", help="forget a machine that has ended", description=_remove.__doc__)
     parser.add_argument("machines", nargs="+", metavar="MACHINE")
@@ -253,6 +262,21 @@ def _screenshot(arguments: argparse.Namespace, _reporter: Reporter) -> int:
     path = arguments.output or Path(f"{machine.name}.png")
     vm.screenshot(machine, path)
     print(path)
+    return 0
+
+
+def _record(arguments: argparse.Namespace, reporter: Reporter) -> int:
+    """Save what a machine's sound card plays from now on, silence included; prints the file's name."""
+    from thanos_tui import vm
+    from thanos_tui.vm import sound
+
+    machine = vm.find(arguments.machine)
+    path = arguments.output or Path(f"{machine.name}.wav")
+    recording = sound.record(machine, arguments.seconds, path, reporter)
+    if arguments.json:
+        print(json.dumps({"event": "recording", "machine": machine.name, **recording.as_dict()}))
+    else:
+        print(path)
     return 0
 
 

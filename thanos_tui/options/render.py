@@ -32,7 +32,7 @@ class BuildSettings:
     size_mib: size of disk images; 0 leaves it to the format. compression: zstd's level. architecture: amd64 or arm64.
     mirrors, suite, keyring: of the Debian archives (``images.apt.Origin``); empty for what apt on this machine has.
     memory_mib, cpus: of the machine. ssh_port: where its SSH server listens; None where it has none.
-    resolution, outputs: of its screens (`WIDTHxHEIGHT` or `auto`; how many). sound: its sound card, as QEMU calls it.
+    resolution, outputs: of its screens (`WIDTHxHEIGHT` or `auto`; how many). sound: its sound card's name, or `none`.
     disk_mib: the size of its data disk, 0 for none. None where the image has no use for it.
     """
 
