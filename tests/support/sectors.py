@@ -30,6 +30,22 @@ ENDINGS = {
         "b400 cd16 b40e bb0700 cd10"  # again: mov ah,0; int 0x16; mov ah,0x0e; mov bx,7; int 0x10
         "baf803 ee ebef"  # mov dx,0x3f8; out dx,al; jmp again
     ),
+    # Plays a tone of 750 Hz on an AC97 sound card, without end; on the right channel half as loud as on the left.
+    "tone": bytes.fromhex(
+        "b802b1 b91524 ba8680 31f6 cd1a"  # PCI device 8086:2415: mov ax,0xb102; mov cx,…; mov dx,…; int 0x1a
+        "b80bb1 bf0400 b90700 cd1a"  # it may use its ports and the memory: mov ax,0xb10b; mov di,4; mov cx,7; int 0x1a
+        "b809b1 bf1000 cd1a 83e1fc 89ca"  # dx=the ports of its mixer, as the PCI configuration says at 0x10
+        "31c0 ef 83c202 ef 83c216 b80808 ef"  # at 0: reset; at 2, all of it: 0 dB; at 0x18, PCM: 0 dB
+        "b809b1 bf1400 cd1a 83e1fc 89cd"  # bp=the ports of its bus master, from 0x14
+        "b80020 8ec0 31ff"  # mov ax,0x2000; mov es,ax; xor di,di          64 KiB of samples at 0x20000
+        "89f9 b80020 f7c18000 7402 f7d8"  # again: mov cx,di; mov ax,0x2000; test cx,0x80; jz up; neg ax
+        "ab d1f8 ab 85ff 75eb"  # up: stosw; sar ax,1; stosw; test di,di; jnz again
+        "31c0 8ec0 bf0080 b92000"  # xor ax,ax; mov es,ax; mov di,0x8000; mov cx,32     that many descriptors of them
+        "31c0 ab b80200 ab b80080 ab 31c0 ab e2f0"  # again: the address; 0x8000 samples; no flags; loop again
+        "8d5610 66b800800000 66ef"  # lea dx,[bp+0x10]; mov eax,0x8000; out dx,eax    where they are
+        "8d561b b001 ee"  # lea dx,[bp+0x1b]; mov al,1; out dx,al                     play
+        "8d5614 ec 48 241f 42 ee fb f4 ebf3"  # again: the last to play is the one before this one; hlt; jmp again
+    ),
     "off": bytes.fromhex("ba0406 b80020 ef ebfe"),
 }
 

@@ -11,6 +11,7 @@ from sectors import boot_sector
 from thanos_tui import programs, vm
 from thanos_tui.builds import Build, remember
 from thanos_tui.editing.document import Document
+from thanos_tui.hardware import Peripherals
 from thanos_tui.tui.app import ThanosApp
 from thanos_tui.vm import Machine, Settings
 
@@ -55,7 +56,10 @@ def build(image: Callable[..., Path]) -> Callable[..., Build]:
 def start(image: Callable[..., Path]) -> Callable[..., Machine]:
     """Starts such a machine before the app is there."""
 
-    def begin(ending: str = "deaf", text: str = "Welcome\n", name: str = "tiny") -> Machine:
-        return vm.start(vm.boot_of(image(ending, text, name)), Settings(memory_mib=32, cpus=1, accel="tcg"))
+    def begin(
+        ending: str = "deaf", text: str = "Welcome\n", name: str = "tiny", *, sound: str | None = None
+    ) -> Machine:
+        settings = Settings(memory_mib=32, cpus=1, accel="tcg", peripherals=Peripherals(sound=sound))
+        return vm.start(vm.boot_of(image(ending, text, name)), settings)
 
     return begin

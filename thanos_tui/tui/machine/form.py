@@ -5,23 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
-from textual import on
 from textual.app import ComposeResult
-from textual.containers import Horizontal, Vertical
-from textual.content import Content
-from textual.widgets import Button, Input, Label, Static
+from textual.widgets import Input
 
-from thanos_tui.errors import InputError, ThanosError
-from thanos_tui.tui.dialog import Dialog
-from thanos_tui.tui.keys import key
-from thanos_tui.tui.look import look
+from thanos_tui.errors import InputError
+from thanos_tui.tui.machine.asking import Form
 from thanos_tui.vm import Settings, parse_forward
 
 if TYPE_CHECKING:
-    from textual.binding import BindingType
-
     from thanos_tui.vm import Forward, Machine
 
 
@@ -102,70 +95,22 @@ def settings_of(machine: Machine) -> Settings:
     )
 
 
-class StartForm(Dialog[Settings]):
+class StartForm(Form[Settings]):
     """How a machine is made; Enter starts it, Esc does not."""
 
-    DEFAULT_CSS = """
-    StartForm .row { height: 1; }
-    StartForm Label { width: 13; color: $text-muted; }
-    StartForm Input { width: 1fr; }
-    StartForm #verdict { height: auto; min-height: 1; color: $text-error; }
-    StartForm #buttons { height: 1; margin: 1 0 0 0; }
-    """
-    BINDINGS: ClassVar[list[BindingType]] = [
-        key("form.next", "down", "app.focus_next", "Next", "Go to the next field."),
-        key("form.previous", "up", "app.focus_previous", "Previous", "Go to the field before."),
-        key("form.start", "ctrl+s", "start", "Start", "Start the machine."),
-    ]
     AUTO_FOCUS = "#memory"
 
     def __init__(self, image: Path, settings: Settings) -> None:
-        super().__init__()
-        self._image, self._settings = image, settings
+        super().__init__(f"Start {image.name}", str(image.parent))
+        self._settings = settings
 
-    def compose(self) -> ComposeResult:
-        with Vertical(id="box"):
-            yield Static(Content(f"Start {self._image.name}"), id="question")
-            yield Static(Content(str(self._image.parent)), id="explanation")
-            for field in FIELDS:
-                with Horizontal(classes="row"):
-                    yield Label(field.title, markup=False)
-                    yield Input(field.show(self._settings), placeholder=field.hint, id=field.name, compact=True)
-            yield Static(id="verdict", markup=False)
-            with Horizontal(id="buttons"):
-                yield Button("Start", id="start", compact=True, variant="primary")
-                yield Button("Cancel", id="cancel", compact=True)
+    def rows(self) -> ComposeResult:
+        for field in FIELDS:
+            entry = Input(field.show(self._settings), placeholder=field.hint, id=field.name, compact=True)
+            yield from self.row(field.title, entry)
 
-    def _read(self) -> Settings:
+    def read(self) -> Settings:
         settings = self._settings
         for field in FIELDS:
-            settings = field.read(settings, self.query_one(f"#{field.name}", Input).value.strip())
+            settings = field.read(settings, self.text(field.name))
         return settings
-
-    @on(Input.Changed)
-    def _changed(self, event: Input.Changed) -> None:
-        event.stop()
-        self._verdict()
-
-    def _verdict(self) -> Settings | None:
-        said = self.query_one("#verdict", Static)
-        try:
-            settings = self._read()
-        except ThanosError as error:
-            said.update(f"{look().cross} {error.message}" + (f": {error.hint}" if error.hint else ""))
-            return None
-        said.update("")
-        return settings
-
-    @on(Input.Submitted)
-    @on(Button.Pressed, "#start")
-    def action_start(self) -> None:
-        settings = self._verdict()
-        if settings is None:
-            self.app.bell()
-        else:
-            self.dismiss(settings)
-
-    @on(Button.Pressed, "#cancel")
-    def _cancelled(self) -> None:
-        self.dismiss(None)

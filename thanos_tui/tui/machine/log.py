@@ -36,20 +36,20 @@ class SerialLog(Lines):
         if machine is None:
             return
         reading = self._reader is not None and self._reader.is_running
-        if not reading or self._shown is None or _other(self._shown[0], machine):
+        if not reading or self._shown is None or other_start(self._shown[0], machine):
             self._reader = self._read(machine)
 
     @work(exclusive=True, group="log", exit_on_error=False)
     async def _read(self, machine: Machine) -> None:
         known, log = self._shown or (None, None)
-        if log is None or known is None or _other(known, machine):
+        if log is None or known is None or other_start(known, machine):
             self._shown, log = None, Log(machine.directory)
             self.clear()
         elif not known.alive:
             return  # all of it is shown
         while self._wanted == machine.name:
             found = await perform(vm.find, machine.name)
-            if _other(found, machine):
+            if other_start(found, machine):
                 return
             self.extend(await perform(log.read))
             self._shown = (found, log)
@@ -65,6 +65,6 @@ class SerialLog(Lines):
         self.append((f"{look().dash} {machine.name} has {machine.state}: {machine.note}", style))
 
 
-def _other(one: Machine, two: Machine) -> bool:
+def other_start(one: Machine, two: Machine) -> bool:
     """Whether these are not the same start of the same machine."""
     return (one.directory, one.record.created, one.record.argv) != (two.directory, two.record.created, two.record.argv)

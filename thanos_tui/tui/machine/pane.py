@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -21,8 +21,10 @@ from thanos_tui.tui.keys import key
 from thanos_tui.tui.lines import Lines
 from thanos_tui.tui.look import look
 from thanos_tui.tui.machine import rows
+from thanos_tui.tui.machine.apps import AppsView
 from thanos_tui.tui.machine.log import SerialLog
 from thanos_tui.tui.machine.screen import ScreenView
+from thanos_tui.tui.machine.sound import SoundLine
 from thanos_tui.tui.machine.views import VIEWS, ViewLine
 from thanos_tui.tui.pane import Pane
 from thanos_tui.tui.work import perform
@@ -39,14 +41,16 @@ _IMAGES = ("-kernel", "-bios.img", ".qcow2", ".vhd", ".raw", ".img")
 
 
 class MachinePane(Pane):
-    """A list of machines; below it the screen, the serial log, the boot or the details of the chosen one."""
+    """A list of machines; below it the screen, the serial log, the boot, the details or the apps of the chosen one."""
 
     TITLE = "Machine"
     HELP = (
         "Machines run what was built. The list shows those of this user, running or not; below it is what the chosen"
         " one shows on its screen, says on its serial port, how it booted, and how it is made and reached.\n"
         "The screen is live: Enter or a click lets your keys and clicks go to the machine, Ctrl+] takes them back. What"
-        " is text there is shown as text; m shows it as a picture, + and - come closer and go back.\n"
+        " is text there is shown as text; m shows it as a picture, + and - come closer and go back.\n\n"
+        "Apps are containers on the Docker of a machine that was built with stark: a opens their list, r runs one.\n\n"
+        "Of a machine with a sound card, the last line shows how loud it is (M), and W records it.\n\n"
         "Machines go on running when the app ends."
     )
     DEFAULT_CSS = """
@@ -66,12 +70,13 @@ class MachinePane(Pane):
             "machine.remove", "D,delete", "remove", "Remove", "Forget a machine that has ended, with its log and keys."
         ),
         key("machine.console", "t", "console", "Console", "Log in to it.", show=True),
-        key("machine.view", "v", "view(1)", "View", "Screen, serial log, boot, details: the next.", show=True),
-        key(
-            "machine.view-back", "V", "view(-1)", "Previous view", "Screen, serial log, boot, details: the one before."
-        ),
+        key("machine.view", "v", "view(1)", "View", "Screen, serial log, boot, details, apps: the next.", show=True),
+        key("machine.view-back", "V", "view(-1)", "Previous view", "The view of the machine before this one."),
+        key("machine.apps", "a", "apps", "Apps", "Show its apps, and run others.", show=True),
         key("machine.address", "y", "address", "Copy address", "Copy where its SSH server is reached."),
         key("machine.picture", "p", "picture", "Save picture", "Save what its screen shows as PNG."),
+        key("machine.meter", "M", "meter", "Sound meter", "Show how loud it is, or do not."),
+        key("machine.record", "W", "record", "Record sound", "Write what it plays into a WAV file."),
     ]
     status: reactive[str] = reactive("")
     """The machines that run, for the app's status line."""
@@ -97,10 +102,16 @@ class MachinePane(Pane):
             yield SerialLog(id="log")
             yield Lines(follow=False, id="boot")
             yield Lines(cursor=True, follow=False, id="details")
+            yield AppsView(id="apps")
+        yield SoundLine(id="sound")
 
     def on_mount(self) -> None:
         self.set_interval(_EVERY, self._tick)
         self._tick()
+
+    @property
+    def under_way(self) -> str:
+        return self.query_one(AppsView).under_way or self.query_one(SoundLine).under_way
 
     @property
     def machine(self) -> Machine | None:
@@ -151,7 +162,7 @@ class MachinePane(Pane):
         """Show the list anew; the chosen machine stays chosen."""
         names = [machine.name for machine in self.machines]
         listing = self.query_one("#machines", Lines)
-        _fill(listing, rows.listed(self.machines, self._doing, look()))
+        rows.fill(listing, rows.listed(self.machines, self._doing, look()))
         listing.styles.height = max(1, min(_LIST, len(names)))
         if self.chosen not in names:
             running = [machine.name for machine in self.machines if machine.alive]
@@ -200,13 +211,19 @@ class MachinePane(Pane):
         names = list(VIEWS)
         self.show(names[(names.index(self.view) + by) % len(names)])
 
+    def action_apps(self) -> None:
+        self.show("apps")
+        if self.machine is not None:
+            self.query_one(AppsView).focus()
+
     @on(ViewLine.Chosen)
     def _view_chosen(self, event: ViewLine.Chosen) -> None:
         self.show(event.view)
 
     def show(self, view: str) -> None:
         """Show a view of the chosen machine: a key of VIEWS."""
-        inside = self.screen.focused in list(self.query("#views > *"))
+        focused = self.screen.focused
+        inside = focused is not None and self.query_one("#views") in focused.ancestors
         self.query_one(ViewLine).current = view
         self._show_view()
         if inside and self.machine is not None:
@@ -215,6 +232,8 @@ class MachinePane(Pane):
     def _show_view(self) -> None:
         """Let the view that is seen look at its machine, and no other."""
         machine, view = self.machine, self.view
+        self.query_one(SoundLine).watch_machine(machine if self._shown else None)
+        self.query_one(AppsView).watch_machine(machine if self._shown else None, seen=view == "apps")
         if machine is None:
             self._empty("")
             return
@@ -257,12 +276,12 @@ class MachinePane(Pane):
         told = await perform(timeline.timeline, machine)
         view = self.query_one("#boot", Lines)
         now = time.time() - told.began if machine.alive else None
-        _fill(view, rows.boot(told, now, view.scrollable_content_region.width, look()))
+        rows.fill(view, rows.boot(told, now, view.scrollable_content_region.width, look()))
 
     def _show_details(self, machine: Machine) -> None:
         facts = rows.details(machine)
         self._values = [value for _, value in facts]
-        _fill(self.query_one("#details", Lines), [row for row, _ in facts])
+        rows.fill(self.query_one("#details", Lines), [row for row, _ in facts])
 
     @on(Lines.Picked, "#details")
     def _detail_picked(self, event: Lines.Picked) -> None:
@@ -401,6 +420,7 @@ class MachinePane(Pane):
         machine = self._alive()
         if machine is not None:
             await self._try(vm.reboot, machine)
+            self.query_one(AppsView).machine_reset()
             self.notify(f"{machine.name} starts again", timeout=2, markup=False)
 
     @work(exclusive=True, group="ask", exit_on_error=False)
@@ -450,6 +470,15 @@ class MachinePane(Pane):
         else:
             self.notify(str(path), title="Saved", timeout=5, markup=False)
 
+    def action_meter(self) -> None:
+        self.query_one(SoundLine).switch()
+
+    @work(group="record", exit_on_error=False)
+    async def action_record(self) -> None:
+        machine = self._alive()
+        if machine is not None:
+            await self.query_one(SoundLine).record(machine)
+
     def _alive(self) -> Machine | None:
         """The chosen machine; says so where there is none, or it does not run."""
         machine = self.machine
@@ -458,9 +487,3 @@ class MachinePane(Pane):
             self.notify(said, timeout=3, markup=False)
             return None
         return machine
-
-
-def _fill(view: Lines, lines: Sequence[rows.Row]) -> None:
-    """Show these lines, if they are not shown already."""
-    if [view[number] for number in range(len(view))] != list(lines):
-        view.replace(lines)

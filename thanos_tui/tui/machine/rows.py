@@ -10,6 +10,8 @@ from thanos_tui.tui.look import Look
 from thanos_tui.words import uptime
 
 if TYPE_CHECKING:
+    from thanos_tui.apps import AppState
+    from thanos_tui.tui.lines import Lines
     from thanos_tui.vm import Machine
     from thanos_tui.vm.timeline import Timeline
 
@@ -17,6 +19,8 @@ Row = tuple[tuple[str, str], ...]  # texts, each with the name of a style of tui
 
 _NAME = 22  # cells for the name of a step of a boot
 _STATES = {"running": "success", "starting": "accent", "stopped": "muted", "crashed": "error"}
+_APP_STATES = {"running": "success", "restarting": "warning", "paused": "warning", "dead": "error"}
+_BAR = 20  # cells for how far something has come
 
 
 def status(machines: Sequence[Machine]) -> str:
@@ -122,3 +126,42 @@ def boot(timeline: Timeline, now: float | None, width: int, look: Look) -> list[
     if any(step.rough for step in timeline.steps):
         rows.append(((" ~ give or take half a second", "muted"),))
     return rows
+
+
+def apps(found: Sequence[AppState], doing: dict[str, str], look: Look) -> list[Row]:
+    """A row for each app. doing: what is being done to one, by its name."""
+    if not found:
+        return []
+    name = min(24, max(len(app.name) for app in found))
+    status = min(28, max(len(app.status) for app in found))
+    rows: list[Row] = []
+    for app in found:
+        # Docker says how a container ended in its status only: "Exited (1) 2 minutes ago".
+        failed = app.state == "exited" and not app.status.startswith("Exited (0)")
+        style = "error" if failed else _APP_STATES.get(app.state, "muted")
+        mark = look.cross if style == "error" else look.waiting if style == "muted" else look.running
+        head = ((f" {mark} ", style), (look.cut(app.name, name).ljust(name), "strong"))
+        state = (doing[app.name], "warning") if app.name in doing else (look.cut(app.status, status), style)
+        rows.append((*head, (f"  {state[0]:<{status}}", state[1]), (f"  {app.image}", "muted")))
+    return rows
+
+
+def about_app(app: AppState, width: int, look: Look) -> str:
+    """The line above the log of an app."""
+    facts = [f"Log of {app.name}", *app.ports, app.command]
+    return look.cut(f" {f' {look.dot} '.join(fact for fact in facts if fact)}", width)
+
+
+def work(title: str, done: int, total: int | None, width: int, look: Look) -> str:
+    """A line about work that takes its time: with a bar, where it is known how much there is to do."""
+    end = "  Esc gives up "
+    if total:
+        end = f"  {look.bar(done / total, _BAR)} {done / total:4.0%}{end}"
+    start = look.cut(f" {title}{look.ellipsis}", max(1, width - len(end)))
+    return f"{start}{end}"
+
+
+def fill(view: Lines, lines: Sequence[Row]) -> None:
+    """Let a view show these lines, if it does not already."""
+    if [view[number] for number in range(len(view))] != list(lines):
+        view.replace(lines)

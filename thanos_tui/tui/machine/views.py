@@ -12,7 +12,7 @@ from textual.widget import Widget
 if TYPE_CHECKING:
     from textual.events import Click
 
-VIEWS = {"screen": "Screen", "log": "Serial log", "boot": "Boot", "details": "Details"}
+VIEWS = {"screen": "Screen", "log": "Serial log", "boot": "Boot", "details": "Details", "apps": "Apps"}
 
 
 class ViewLine(Widget):
