@@ -172,7 +172,7 @@ def listening(machine: Machine) -> Iterator[Tap]:
     if machine.record.peripherals.sound is None:
         raise MachineError(
             f"machine {machine.name} has no sound card",
-            hint="build its image with `alsa.device` set (and `stark` and `alsa` on)",
+            hint="its image asks for none: switch `stark` and `alsa` on, choose an `alsa.device`, build and run it again",
         )
     try:
         connection = connect(machine.directory, SOUND_SOCKET, _PATIENCE)
@@ -209,8 +209,8 @@ def record(machine: Machine, seconds: float, path: Path, reporter: Reporter) -> 
         raise InputError(f"a recording takes more than 0 and at most {LONGEST} seconds", where="--seconds")
     frames = max(1, round(seconds * RATE))
     with (
-        reporter.step(f"machine/{machine.name}/record", f"Recording {machine.name}", frames) as step,
         listening(machine) as tap,
+        reporter.step(f"machine/{machine.name}/record", f"Recording {machine.name}", frames) as step,
         replacing(path) as stream,
         wave.open(stream, "wb") as out,
     ):
