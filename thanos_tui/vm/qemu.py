@@ -137,8 +137,8 @@ _DISKS: Sequence[tuple[str, DiskFormat]] = (
     ("-bios.img", "raw"),
     (".qcow2", "qcow2"),
     (".vhd", "vpc"),
-# What makes a sound card, by the name that the option `alsa.device` has for it. Each was heard under software emulation;
-# a virtio sound card would want QEMU 8.2, and an ES1370 plays a little too high.
+# What makes a sound card, by the name that the option `alsa.device` has for it. Each was heard under software
+# emulation; a virtio sound card would want QEMU 8.2, and an ES1370 plays a little too high.
 SOUND_CARDS: Mapping[str, tuple[str, ...]] = {
     "AC97": ("AC97,audiodev=sound0",),
     "intel-hda": ("intel-hda,id=hda0", "hda-duplex,bus=hda0.0,audiodev=sound0"),

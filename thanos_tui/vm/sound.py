@@ -172,7 +172,7 @@ def listening(machine: Machine) -> Iterator[Tap]:
     if machine.record.peripherals.sound is None:
         raise MachineError(
             f"machine {machine.name} has no sound card",
-            hint="its image asks for none: switch `stark` and `alsa` on, choose an `alsa.device`, build and run it again",
+            hint="its image asks for none: switch `stark` and `alsa` on, choose an `alsa.device`, build and run anew",
         )
     try:
         connection = connect(machine.directory, SOUND_SOCKET, _PATIENCE)
