@@ -9,7 +9,7 @@ TESTS ?= tests
 
 thanos := .venv/bin/thanos-tui
 # Two at a time: most tests wait for something. Those of a file stay together, as they share what they boot.
-pytest := .venv/bin/python -m pytest --numprocesses 2 --dist loadfile
+pytest := .venv/bin/python -m pytest --numprocesses 2 --dist loadgroup
 
 .DEFAULT_GOAL := build
 

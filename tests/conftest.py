@@ -32,6 +32,14 @@ PACKINGS: dict[str, Callable[[bytes], bytes]] = {
 }
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep together what shares a fixture, when tests are spread over processes: a file, or all that boots stark."""
+    stark = Path(__file__).parent / "stark"
+    for item in items:
+        group = stark if item.path.is_relative_to(stark) else item.path
+        item.add_marker(pytest.mark.xdist_group(str(group.relative_to(stark.parent))))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def fetched_programs() -> None:
     """Have QEMU and the like, in the user's cache where they are not installed, for tests in whatever home.
