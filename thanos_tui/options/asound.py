@@ -46,30 +46,30 @@ class Sound:
 
 def configuration(given: Mapping[str, Any]) -> str:
     """asound.conf for the fields of a Sound."""
-    definitions = dict(_definitions(Sound(**given)))
     lines = ["# How apps play and record, the same in every container. Made from the options alsa.* of the profile."]
-    for name, block in definitions.items():
-        lines += ["", *_lines(name, block, "")]
+    for kind, name, block in _definitions(Sound(**given)):
+        # The exclamation mark: in place of what an image may have by that name, not merged with it.
+        lines += ["", *_lines(f"{kind}.!{name}", block, "")]
     return "\n".join(lines) + "\n"
 
 
-def _definitions(sound: Sound) -> Iterator[tuple[str, Block]]:
-    yield "ctl.!default", {"type": "hw", "card": CARD}
-    yield "pcm.!default", _default(sound)
+def _definitions(sound: Sound) -> Iterator[tuple[str, str, Block]]:
+    yield "ctl", "default", {"type": "hw", "card": CARD}
+    yield "pcm", "default", _default(sound)
     # softvol is for cards without such a control; where the card has it, softvol steps aside.
     volume = {"name": "Master Playback Volume", "card": CARD}
     play = {"type": "softvol", "slave.pcm": _end(sound, "dmix", 1, CARD, sound.device), "control": volume}
     both: dict[str, Any] = {"type": "asym", "playback.pcm": _converted(play)}
     if sound.capture:
         both["capture.pcm"] = _converted(_end(sound, "dsnoop", 2, CARD, sound.device))
-    yield f"pcm.{CARD}", {**both, **_shown("The sound card")}
+    yield "pcm", CARD, {**both, **_shown("The sound card")}
     if sound.loopback:
         into = _end(sound, "dmix", 3, LOOPBACK, 0)
-        yield f"pcm.{LOOPBACK}", {**_converted(into), **_shown("What is played here is heard in monitor")}
+        yield "pcm", LOOPBACK, {**_converted(into), **_shown("What is played here is heard in monitor")}
     if sound.loopback or sound.card == "loopback":
         # What is played to a loopback's first device is recorded from its second.
         out_of = _end(sound, "dsnoop", 4, LOOPBACK if sound.loopback else CARD, 1)
-        yield "pcm.monitor", {**_converted(out_of), **_shown("What is played to the loopback")}
+        yield "pcm", "monitor", {**_converted(out_of), **_shown("What is played to the loopback")}
 
 
 def _default(sound: Sound) -> Block:
