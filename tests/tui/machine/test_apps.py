@@ -333,6 +333,11 @@ def test_there_is_one_connection_while_the_pane_is_seen(
         await until(pilot, lambda: connections() == 0)
         await pilot.press("4", "a")
         await until(pilot, lambda: connections() == 1)
+        await until(pilot, lambda: "word" in log(view))
+        # A machine that is reset does not say goodbye.
+        before = server.connections[-1]
+        await pilot.press("R")
+        await until(pilot, lambda: before.is_closed() and connections() == 1)
         await until(pilot, lambda: view.apps)
         await asyncio.to_thread(vm.stop, machine, patience=0)
         await until(pilot, lambda: connections() == 0)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from records import RECORD
 
+from thanos_tui.apps import AppState
 from thanos_tui.errors import InputError
-from thanos_tui.tui.look import ASCII, UNICODE
+from thanos_tui.tui.look import ASCII, UNICODE, Look
 from thanos_tui.tui.machine import rows
 from thanos_tui.tui.machine.form import FIELDS, settings_of
 from thanos_tui.tui.machine.typing import chord
@@ -128,3 +130,42 @@ def test_a_machine_is_started_again_as_it_was() -> None:
 def test_the_form_refuses_what_cannot_be(field: str, typed: str) -> None:
     with pytest.raises(InputError):
         next(each for each in FIELDS if each.name == field).read(Settings(), typed)
+
+
+def app(name: str, state: str, status: str, image: str = "localhost/thanos/demo:base", **more: Any) -> AppState:
+    return AppState(name, f"id-{name}", image, "demo 440", state, status, more.get("ports", ()), "2030-01-01T00:00:00")
+
+
+APPS = (
+    app("firefox", "running", "Up 2 hours"),
+    app("failed", "exited", "Exited (1) 5 minutes ago"),
+    app("done", "exited", "Exited (0) 5 minutes ago"),
+    app("again", "restarting", "Restarting (1) 2 seconds ago"),
+)
+
+
+@pytest.mark.parametrize(("look", "marks"), [(UNICODE, "●✗○●"), (ASCII, "*xo*")])
+def test_apps_are_listed_with_their_states(look: Look, marks: str) -> None:
+    found = rows.apps(APPS, {}, 100, look)
+    assert [text(row).split() for row in found] == [
+        [mark, each.name, *each.status.split(), each.image] for mark, each in zip(marks, APPS, strict=True)
+    ]
+    assert [row[0][1] for row in found] == ["success", "error", "muted", "warning"]
+    assert "ending" in text(rows.apps(APPS, {"firefox": "ending"}, 100, look)[0])
+    # What is too long gives way, so that nothing has to be scrolled to.
+    for width in (40, 60, 80):
+        long = (*APPS, app("x" * 100, "running", "Up", "y" * 100))
+        assert all(len(text(row)) <= max(width, 60) for row in rows.apps(long, {}, width, look))
+
+
+def test_the_line_above_a_log_says_what_it_is_of() -> None:
+    served = app("web", "running", "Up", ports=("127.0.0.1:8080->80/tcp",))
+    assert rows.about_app(served, 80, UNICODE) == " Log of web · 127.0.0.1:8080->80/tcp · demo 440"
+    assert rows.about_app(served, 20, ASCII) == " Log of web | 127.0~"
+
+
+def test_work_has_a_bar_where_its_amount_is_known() -> None:
+    assert rows.work("Waiting", 0, None, 80, UNICODE) == " Waiting…  Esc gives up "
+    line = rows.work("Sending it", 1, 4, 80, UNICODE)
+    assert line == " Sending it…  █████░░░░░░░░░░░░░░░  25%  Esc gives up "
+    assert len(rows.work("Sending " * 20, 1, 4, 80, ASCII)) <= 80

@@ -57,9 +57,9 @@ class AppsView(Vertical):
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         key("apps.run", "r", "run", "Run app", "Run a container with the machine's screen and sound.", show=True),
-        key("apps.halt", "h", "halt", "Halt app", "Ask the app to end; after ten seconds it is killed.", show=True),
+        key("apps.halt", "h", "halt", "Halt", "Ask the app to end; after ten seconds it is killed.", show=True),
         key("apps.remove", "d", "remove", "Remove app", "Remove the app, with its log and what it wrote.", show=True),
-        key("apps.load", "l", "load", "Load image", "Give the machine's Docker an image from a file.", show=True),
+        key("apps.load", "l", "load", "Load", "Give the machine's Docker an image from a file.", show=True),
         key("apps.cancel", "escape", "cancel", "Give up", "Give up what is being brought to the machine."),
     ]
 
@@ -235,7 +235,7 @@ class AppsView(Vertical):
     def _draw(self) -> None:
         listing, names = self._list, [app.name for app in self.apps]
         self.set_class(not names, "-none")
-        lines: list[rows.Row] = rows.apps(self.apps, self._doing, look())
+        lines: list[rows.Row] = rows.apps(self.apps, self._doing, self.size.width - 1, look())
         if not names:
             lines = [((line, "muted"),) for line in self._said.splitlines()]
         listing.cursor, listing.wrap = bool(names), not names

@@ -128,8 +128,8 @@ def boot(timeline: Timeline, now: float | None, width: int, look: Look) -> list[
     return rows
 
 
-def apps(found: Sequence[AppState], doing: dict[str, str], look: Look) -> list[Row]:
-    """A row for each app. doing: what is being done to one, by its name."""
+def apps(found: Sequence[AppState], doing: dict[str, str], width: int, look: Look) -> list[Row]:
+    """A row for each app, of ``width`` cells at most. doing: what is being done to one, by its name."""
     if not found:
         return []
     name = min(24, max(len(app.name) for app in found))
@@ -142,7 +142,8 @@ def apps(found: Sequence[AppState], doing: dict[str, str], look: Look) -> list[R
         mark = look.cross if style == "error" else look.waiting if style == "muted" else look.running
         head = ((f" {mark} ", style), (look.cut(app.name, name).ljust(name), "strong"))
         state = (doing[app.name], "warning") if app.name in doing else (look.cut(app.status, status), style)
-        rows.append((*head, (f"  {state[0]:<{status}}", state[1]), (f"  {app.image}", "muted")))
+        image = look.cut(app.image, max(0, width - name - status - 7))
+        rows.append((*head, (f"  {state[0]:<{status}}", state[1]), (f"  {image}", "muted")))
     return rows
 
 

@@ -91,7 +91,7 @@ class RunForm(Form[Wanted]):
     AUTO_FOCUS = "#source"
 
     def __init__(self, machine: str, wanted: Wanted, parts: frozenset[str]) -> None:
-        super().__init__(f"Run an app on {machine}", "By the name of its image, or from an archive: Ctrl+O picks one.")
+        super().__init__(f"Run an app on {machine}", "By the name of its image, or an archive of it: Ctrl+O.")
         self._wanted, self._parts = wanted, parts
 
     def rows(self) -> ComposeResult:
