@@ -212,11 +212,13 @@ status() {
     for name in $(names); do
         state "$name"
         restarts=$(value "$SERVICES/$name/restarts" 0)
+        note=$(value "$SERVICES/$name/note")
         if [ "$1" = text ]; then
-            printf '%-12s %-9s pid %-7s %6ss  restarts %s\n' "$name" "$state" "${pid:--}" "${seconds:-0}" "$restarts"
+            printf '%-12s %-9s pid %-7s %6ss  restarts %s%s\n' \
+                "$name" "$state" "${pid:--}" "${seconds:-0}" "$restarts" "${note:+  $note}"
         else
-            printf '%s{"name":"%s","state":"%s","pid":%s,"seconds":%s,"restarts":%s}' \
-                "$comma" "$name" "$state" "${pid:-null}" "${seconds:-0}" "$restarts"
+            printf '%s{"name":"%s","state":"%s","pid":%s,"seconds":%s,"restarts":%s,"note":"%s"}' \
+                "$comma" "$name" "$state" "${pid:-null}" "${seconds:-0}" "$restarts" "$note"
             comma=,
         fi
     done
