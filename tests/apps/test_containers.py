@@ -224,6 +224,8 @@ def test_the_proxies_of_this_host_are_not_the_machines(
 ) -> None:
     (home / ".docker").mkdir()
     (home / ".docker/config.json").write_text('{"proxies": {"default": {"httpProxy": "http://192.0.2.1:3128"}}}')
+    for name in ("ALL_PROXY", "HTTP_PROXY", "http_proxy"):
+        monkeypatch.setenv(name, "http://192.0.2.1:3128")
     with connected(engine.target, Reporter()) as again:
         apps.start(again, plain("demo", "true"))
     assert not any("PROXY" in text.upper() for text in with_probe.inspect("demo")["Config"]["Env"])

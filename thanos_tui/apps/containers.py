@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -10,7 +9,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from thanos_tui import wiring
+from thanos_tui import appwords, wiring
 from thanos_tui.apps.engine import Engine
 from thanos_tui.console import printable
 from thanos_tui.errors import AppError, InputError, ThanosError, nearest
@@ -112,8 +111,7 @@ def find(engine: Engine, name: str | None = None) -> AppState:
 
 def free_name(engine: Engine, image: str) -> str:
     """A name for an app of an image, from the image's own, that no container has yet."""
-    last = image.partition("@")[0].rpartition("/")[2].partition(":")[0]
-    base = re.sub(r"[^A-Za-z0-9_.-]", "-", last) if len(last) > 1 else f"app-{last}"
+    base = appwords.name_of(image)
     with engine.asking():
         taken = {name for each in engine.api.containers(all=True) for name in each.get("Names") or ()}
     names = (base if number == 1 else f"{base}-{number}" for number in range(1, len(taken) + 2))
@@ -123,7 +121,7 @@ def free_name(engine: Engine, image: str) -> str:
 def parts(engine: Engine) -> frozenset[str]:
     """What of ``x11`` and ``sound`` the machine has for apps."""
     signs = wiring.signs()
-    return frozenset(part for part, paths in signs.items() if all(map(engine.tunnel.exists, paths)))
+    return frozenset(part for part, paths in signs.items() if engine.tunnel.exists(*paths))
 
 
 def start(engine: Engine, app: App) -> AppState:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from thanos_tui import appwords
 from thanos_tui.commands.console import add_target_options, reach
 from thanos_tui.errors import InputError
 from thanos_tui.events import LogLine
@@ -31,6 +32,7 @@ def add(commands: Any) -> None:
 
     parser = inner.add_parser("ls", help="list apps", description=_ls.__doc__)
     parser.add_argument("--json", action="store_true", help="a JSON list")
+    parser.set_defaults(events=False)
     _add_machine(parser, _ls)
 
     parser = inner.add_parser("logs", help="show what an app says", description=_logs.__doc__)
@@ -68,47 +70,9 @@ def _add_run(inner: Any) -> None:
         description=_run.__doc__,
         usage="thanos-tui app run [OPTION]… IMAGE [COMMAND…]",
     )
-    parser.add_argument(
-        "image", metavar="IMAGE", help="an image that the machine has, one with a recipe, or one of a registry"
-    )
-    parser.add_argument("words", nargs=argparse.REMAINDER, metavar="COMMAND…", help="in place of the image's own")
-    parser.add_argument("--name", metavar="NAME", help="its name (default: from the image)")
+    appwords.add_to(parser)
     parser.add_argument("--detach", "-d", action="store_true", help="let it run in the background")
     parser.add_argument("--rm", action="store_true", help="remove it when it has ended")
-    parser.add_argument(
-        "--env", "-e", action="append", default=[], metavar="NAME=VALUE", help="set a variable; may be repeated"
-    )
-    parser.add_argument("--user", "-u", default="", metavar="UID[:GID]", help="who it runs as (default: the image's)")
-    parser.add_argument(
-        "--restart",
-        default="no",
-        metavar="POLICY",
-        help="when it ends: no, always, unless-stopped, on-failure[:TIMES] (%(default)s)",
-    )
-    parser.add_argument("--memory", "-m", type=int, default=0, metavar="MIB", help="at most so much memory")
-    parser.add_argument("--cpus", type=float, default=0.0, metavar="N", help="at most so many processors, such as 0.5")
-    parser.add_argument(
-        "--volume",
-        "-v",
-        action="append",
-        default=[],
-        metavar="SOURCE:TARGET[:ro]",
-        help="let it see a named volume, or a path of the machine; may be repeated",
-    )
-    parser.add_argument(
-        "--publish",
-        "-p",
-        action="append",
-        default=[],
-        metavar="[ADDRESS:]PORT:INNER",
-        help="a port that leads into it, on the machine's loopback unless ADDRESS is given; may be repeated",
-    )
-    for part, what in (("x11", "the screen"), ("sound", "the sound")):
-        parser.add_argument(
-            f"--{part}",
-            action=argparse.BooleanOptionalAction,
-            help=f"wire it to {what} (default: if the machine has it)",
-        )
     parser.add_argument(
         "--json", action="store_true", help="events, what it says, and the app at the end as JSON lines"
     )
@@ -126,7 +90,8 @@ def _engine(arguments: argparse.Namespace, reporter: Reporter) -> Iterator[Engin
     """The Docker of the machine that was named, once it answers."""
     from thanos_tui import apps
 
-    with apps.connected(reach(arguments.machine, arguments, reporter), reporter) as engine:
+    target = reach(arguments.machine, arguments, reporter)
+    with apps.connected(target, reporter, timeout=arguments.timeout) as engine:
         yield engine
 
 
@@ -138,7 +103,7 @@ def _run(arguments: argparse.Namespace, reporter: Reporter) -> int:
 
     from thanos_tui import apps
 
-    app = _asked_for(arguments)
+    app = appwords.app(arguments)
     if app.restart != "no" and not arguments.detach:
         raise InputError("an app that is started again and again cannot be followed", hint="add --detach")
     if arguments.rm and arguments.detach:
@@ -163,30 +128,6 @@ def _run(arguments: argparse.Namespace, reporter: Reporter) -> int:
         if arguments.json:
             print(json.dumps({"event": "app", "name": app.name, "image": app.image, "status": status}), flush=True)
         return status
-
-
-def _asked_for(arguments: argparse.Namespace) -> App:
-    """The app as the command line has it. Raises InputError before anything is connected to."""
-    from thanos_tui import wiring
-
-    env = {}
-    for text in arguments.env:
-        name, equals, value = text.partition("=")
-        if not equals:
-            raise InputError(f"--env {text} gives {name!r} no value", hint="write it as NAME=VALUE")
-        env[name] = value
-    return wiring.App(
-        name=arguments.name or "",
-        image=arguments.image,
-        command=tuple(arguments.words),
-        env=env,
-        restart=arguments.restart,
-        memory_mib=arguments.memory,
-        cpus=arguments.cpus,
-        user=arguments.user,
-        volumes=tuple(map(wiring.volume, arguments.volume)),
-        publish=tuple(map(wiring.port, arguments.publish)),
-    )
 
 
 def _wired(app: App, arguments: argparse.Namespace, engine: Engine, reporter: Reporter) -> App:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import tempfile
 import threading
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import AsyncExitStack, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,9 +42,9 @@ class Tunnel:
         """Whether somebody listens on the machine's end now. Raises ConsoleError if sshd does not let us through."""
         return self._wait(self._answers())
 
-    def exists(self, path: str) -> bool:
-        """Whether the machine, as its sshd sees it, has a file of that name. Raises ConsoleError."""
-        return self._wait(self._exists(path))
+    def exists(self, *paths: str) -> bool:
+        """Whether the machine, as its sshd sees it, has files of all these names. Raises ConsoleError."""
+        return self._wait(self._exists(paths))
 
     def lost(self) -> bool:
         """Whether the connection is gone; asked when something failed that it may have been the cause of."""
@@ -69,12 +69,12 @@ class Tunnel:
         writer.close()
         return True
 
-    async def _exists(self, path: str) -> bool:
+    async def _exists(self, paths: Sequence[str]) -> bool:
         import asyncssh
 
         try:
             async with self._connection.start_sftp_client() as sftp:
-                return await sftp.exists(path)
+                return all([await sftp.exists(path) for path in paths])
         except (asyncssh.Error, OSError) as error:
             self._check()
             said = printable(str(error))
