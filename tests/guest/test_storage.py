@@ -50,7 +50,7 @@ def state(guest: Guest) -> str:
 
 def signature(path: Path) -> str:
     """The label and the random number of a file system."""
-    argv = ["/usr/sbin/blkid", "-p", "-o", "value", "-s", "LABEL", "-s", "UUID", path]
+    argv = ["/usr/sbin/blkid", "-p", "-o", "value", "-s", "LABEL", "-s", "UUID", str(path)]
     return subprocess.run(argv, capture_output=True, text=True).stdout
 
 

@@ -108,7 +108,7 @@ def needed(catalogue: Catalogue, expression: Expression) -> dict[str, Value]:
             case Compare(name, ">", literal):
                 found[name] = int(literal) + 1
             case Compare(name, "!=", literal):
-                offered = [choice.value for choice in catalogue.options[name].values] or [EXAMPLES[name]]
+                offered: list[Value] = [choice.value for choice in catalogue.options[name].values] or [EXAMPLES[name]]
                 found[name] = next(value for value in offered if value != literal)
             case AnyOf((first, *_)):
                 found |= needed(catalogue, first)

@@ -23,7 +23,7 @@ def daemon_json(given: Mapping[str, Any]) -> str:
 
     Address pools are given as ``BASE SIZE``. Raises InputError where ``extra`` says what options say.
     """
-    settings = {key: value for key, value in given.items() if key != "extra"}
+    settings = {key: value for key, value in given.items() if key != "extra" and value != []}
     pools = [text.split() for text in settings.pop("default-address-pools", ())]
     if pools:
         settings["default-address-pools"] = [{"base": base, "size": int(size)} for base, size in pools]
