@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from boxes import Box
 from PIL import Image, ImageColor
-from road import Road
 from waiting import eventually
 
 pytestmark = [pytest.mark.boot, pytest.mark.network]
@@ -21,24 +21,12 @@ BARS = ["white", "yellow", "cyan", "lime", "magenta", "red", "blue"]
 App = Callable[..., subprocess.CompletedProcess[bytes]]
 
 
-@pytest.fixture(scope="module")
-def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Road]:
-    """A user with one machine that has stark, which is up."""
-    user = Road(tmp_path_factory.mktemp("user"))
-    profile = user.home / "apps.thanos"
-    profile.write_text("thanos: 1\noptions:\n  stark: true\n  output.formats: [kernel+initrd]\n")
-    user.run("--replay", profile, "--output", user.home, "--generate-key")
-    user.run("run", "--detach", "--memory", "2048", user.home / "apps-kernel")
-    yield user
-    user.run("stop", "--all", "--timeout", "0", check=False)
-
-
 @pytest.fixture
-def app(machine: Road) -> Iterator[App]:
+def app(stark: Box) -> Iterator[App]:
     """Runs `thanos-tui app …`; apps that a test leaves behind are removed."""
 
     def run(*words: str, check: bool = True) -> subprocess.CompletedProcess[bytes]:
-        return machine.run("app", *words, check=check)
+        return stark.user.run("app", *words, check=check)
 
     yield run
     names = [each["name"] for each in listed(run)]
@@ -51,20 +39,19 @@ def listed(app: App) -> list[dict[str, Any]]:
     return found
 
 
-def colours(machine: Road) -> list[tuple[int, ...]]:
+def colours(stark: Box, path: Path) -> list[tuple[int, ...]]:
     """The colours along a line in the upper half of the screen, each once, from left to right."""
-    path = Path(machine.out("screenshot").strip())
-    with Image.open(machine.home / path) as picture:
+    with Image.open(stark.screenshot(path / "screen.png")) as picture:
         line = [picture.convert("RGB").getpixel((x, picture.height // 4)) for x in range(picture.width)]
     return [colour for x, colour in enumerate(line) if x == 0 or colour != line[x - 1]]  # type: ignore[misc]
 
 
-def test_an_app_made_by_its_recipe_is_brought_and_draws(app: App, machine: Road) -> None:
+def test_an_app_made_by_its_recipe_is_brought_and_draws(app: App, stark: Box, tmp_path: Path) -> None:
     assert app("run", "--detach", DEMO).stdout == b"demo\n"
     (state,) = listed(app)
     assert (state["name"], state["image"], state["state"]) == ("demo", DEMO, "running")
     expected = [ImageColor.getrgb(name) for name in BARS]
-    eventually(lambda: colours(machine) == expected, tell=lambda: colours(machine))
+    eventually(lambda: colours(stark, tmp_path) == expected, tell=lambda: colours(stark, tmp_path))
     app("stop")
     assert listed(app)[0]["state"] == "exited"
     app("rm", "demo")
