@@ -12,7 +12,7 @@ from typing import Any
 
 from thanos_tui import keys
 from thanos_tui.errors import InputError
-from thanos_tui.options import asound, docker, xorg
+from thanos_tui.options import apps, asound, docker, xorg
 from thanos_tui.options.templates import NOTHING, Filter
 from thanos_tui.options.values import split_extra_file
 
@@ -270,6 +270,8 @@ def make_filters(surroundings: Surroundings) -> Mapping[str, Filter]:
     """Every filter, by name."""
 
     return {
+        "app-files": lambda value, _argument: apps.files(value),
+        "app-volumes": lambda value, _argument: apps.volumes(value),
         "asound-conf": lambda value, _argument: asound.configuration(value),
         "join": _join,
         "each": _each,
@@ -297,7 +299,7 @@ _READING: Mapping[str, Callable[[Any, Surroundings], Any]] = {
 }
 READING = frozenset(_READING)
 """The filters that read files, or the environment: what they give may be another thing each time."""
-NAMES = (
-    frozenset({"asound-conf", "daemon-json", "join", "each", "flag", "crypt-hash", "vnc-password", "xorg-conf"})
-    | READING
-)
+NAMES = READING | {
+    *("app-files", "app-volumes", "asound-conf", "crypt-hash", "daemon-json"),
+    *("each", "flag", "join", "vnc-password", "xorg-conf"),
+}

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from thanos_tui.errors import nearest
+from thanos_tui.errors import InputError, nearest
 from thanos_tui.options.catalogue import Option
 from thanos_tui.options.expressions import Value
 
@@ -63,7 +63,20 @@ def _check_elements(option: Option, raw: Sequence[Any]) -> tuple[str, ...]:
         if element in elements:
             raise ValueProblem(f"has {_shown(element)} twice", element=index)
         elements.append(element)
+        if option.format in NAMES:
+            _check_name(NAMES[option.format], elements)
     return tuple(elements)
+
+
+def _check_name(name: Callable[[str], str], elements: Sequence[str]) -> None:
+    """Refuse the last of ``elements`` where one before has its name."""
+    *before, last = map(name, elements)
+    if last in before:
+        raise ValueProblem(
+            f"element {len(elements)} has the name of element {before.index(last) + 1}, {last}",
+            hint="give it another one",
+            element=len(before),
+        )
 
 
 def _text(raw: Any) -> str:
@@ -242,9 +255,26 @@ def _check_arguments(text: str) -> None:
         raise ValueProblem("must not be longer than the 2047 bytes a kernel takes")
 
 
+def _check_app(text: str) -> None:
+    from thanos_tui import appwords
+
+    try:
+        appwords.read(text)
+    except InputError as error:
+        hint = error.hint or "write it as behind `thanos-tui app run`: [OPTION]… IMAGE [COMMAND…]"
+        raise ValueProblem(f"is no app: {error.message}", hint=hint) from None
+
+
+def _app_name(text: str) -> str:
+    from thanos_tui import appwords
+
+    return appwords.read(text).name
+
+
 FORMATS: Mapping[str, Callable[[str], None]] = {
     "address": _check_address,
     "address-prefix": _check_interface_address,
+    "app": _check_app,
     "archive": _check_archive,
     "arguments": _check_arguments,
     "extra-file": _check_extra_file,
@@ -255,6 +285,9 @@ FORMATS: Mapping[str, Callable[[str], None]] = {
     "resolution": _check_resolution,
 }
 """What ``format:`` in the catalogue may say; each raises ValueProblem."""
+
+NAMES: Mapping[str, Callable[[str], str]] = {"app": _app_name}
+"""What of an element in a list no other element may have, for the formats that have such a thing."""
 
 
 def _shown(raw: Any) -> str:

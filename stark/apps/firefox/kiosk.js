@@ -1,0 +1,37 @@
+// What no policy covers: for one page, on a machine without a graphics card, that nobody looks after.
+
+// One process for pages: a second one costs 50 MB, and seconds on an emulated processor.
+pref("fission.autostart", false);
+pref("dom.ipc.processCount", 1);
+pref("dom.ipc.processPrelaunch.enabled", false);
+pref("browser.tabs.remote.separatePrivilegedContentProcess", false);
+pref("gfx.webrender.software", true);
+pref("accessibility.force_disabled", 1);
+
+// Sound: straight to ALSA, and before anybody has clicked.
+pref("media.cubeb.backend", "alsa");
+pref("media.autoplay.default", 0);
+pref("media.autoplay.blocking_policy", 0);
+
+// The profile lives in memory and does not outlive the container.
+pref("browser.cache.disk.enable", false);
+pref("browser.sessionstore.resume_from_crash", false);
+pref("toolkit.startup.max_resumed_crashes", -1);
+
+// No page but the one that was asked for, and no word over it.
+pref("browser.aboutwelcome.enabled", false);
+pref("browser.startup.homepage_override.mstone", "ignore");
+pref("full-screen-api.warning.timeout", 0);
+pref("dom.max_script_run_time", 0);
+
+// No traffic but the page's.
+pref("app.normandy.enabled", false);
+pref("browser.region.update.enabled", false);
+pref("browser.safebrowsing.downloads.enabled", false);
+pref("browser.safebrowsing.malware.enabled", false);
+pref("browser.safebrowsing.phishing.enabled", false);
+pref("dom.push.connection.enabled", false);
+pref("extensions.blocklist.enabled", false);
+pref("media.gmp-manager.updateEnabled", false);
+pref("network.connectivity-service.enabled", false);
+pref("services.settings.server", "data:,#remote-settings-dummy/v1");
