@@ -54,7 +54,7 @@ async def settled(pilot: Pilot[Any], done: Callable[[], object]) -> None:
 
 def test_menus_are_entered_and_left_and_the_cursor_comes_back(drive: Drive) -> None:
     async def script(pilot: Script) -> None:
-        assert names(pilot) == ["Output", "Packages", "Kernel", "System", "Network", "Services", "Extra"]
+        assert names(pilot) == ["Output", "Packages", "Kernel", "System", "Network", "Services", "Stark", "Extra"]
         await pilot.press("j", "down")
         assert at(pilot) == "Kernel"
         await pilot.press("enter")
@@ -533,7 +533,7 @@ def test_an_empty_menu_says_what_it_lacks(drive: Drive) -> None:
         await pilot.press("c")
         assert "Nothing here differs" in screen_text(menu)[0]
         await pilot.press("space", "x", "w", "y", "r", "down", "G", "c")
-        assert len(menu.rows) == 7
+        assert len(menu.rows) == 8
 
     drive(ThanosApp(Document.new()), script)
 
