@@ -145,7 +145,7 @@ def test_an_app_is_run_followed_halted_and_removed(app: ThanosApp, drive: Drive,
         assert view.query_one(AppLog).following
         await pilot.press("h")
         await until(pilot, lambda: "Exited" in listed(view))
-        await until(pilot, lambda: "demo has ended" in log(view))
+        await until(pilot, lambda: log(view).endswith("demo has ended"))
         await pilot.press("d")
         await until(pilot, lambda: isinstance(app.screen, Choices))
         await pilot.press("escape")
@@ -183,6 +183,26 @@ def test_the_log_is_that_of_the_chosen_app(app: ThanosApp, drive: Drive, docker:
         await until(pilot, lambda: len(log(view)) > len(before) and log(view).startswith("word 0\nword 1\n"))
         await pilot.press("up")
         await until(pilot, lambda: log(view) == "words of done")
+
+    drive(app, script)
+
+
+def test_an_app_that_is_started_again_is_followed_again(app: ThanosApp, drive: Drive, docker: Dockerd) -> None:
+    plain_app(docker, "mute", "sleep", "600")
+
+    async def script(pilot: Any) -> None:
+        view = await at_apps(pilot)
+        await until(pilot, lambda: "Up" in listed(view))
+        docker.cli("kill", "mute")
+        await until(pilot, lambda: "Exited" in listed(view) and "ended" in log(view))
+        await pilot.pause(2)
+        assert log(view).count("mute has ended") == 1
+        docker.cli("start", "mute")
+        await until(pilot, lambda: "Up" in listed(view))
+        docker.cli("kill", "mute")
+        await until(pilot, lambda: "Exited" in listed(view))
+        await pilot.pause(2)
+        assert log(view).count("mute has ended") == 1
 
     drive(app, script)
 

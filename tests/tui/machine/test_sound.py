@@ -133,15 +133,21 @@ def test_a_recording_can_be_given_up(app: ThanosApp, drive: Drive, start: Start)
 
 
 def test_what_cannot_be_recorded_is_told(app: ThanosApp, drive: Drive, start: Start) -> None:
-    start("deaf")
+    start("deaf", name="mute")
+    start("deaf", name="quiet", sound="AC97")
 
     async def script(pilot: Any) -> None:
         await sound_line(pilot)
         await pilot.press("W")
+        await until(pilot, lambda: "mute has no sound card" in notices(app))
+        (await app.pane("machine")).choose("quiet")
+        await pilot.press("W")
         await until(pilot, lambda: isinstance(app.screen, RecordForm))
+        Path("taken").touch()
+        app.screen.query_one("#file", Input).value = "taken/quiet.wav"
         await pilot.press("enter")
         await until(pilot, lambda: isinstance(app.screen, Tell))
-        assert "has no sound card" in app.screen.error.message
+        assert "taken" in app.screen.error.message
 
     drive(app, script)
 

@@ -27,17 +27,17 @@ class AppLog(Lines):
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
-        self._app = ""  # the ID of the one that is shown
+        self._app: AppState | None = None  # the one that is shown, as it was when its log was read
         self._link: Link | None = None  # over which it was read
         self._reading: _Reading | None = None
 
     def watch_app(self, link: Link | None, app: AppState | None) -> None:
         """Show this app's log from now on. No connection: nobody sees it, so read no more."""
-        if app is None or app.id != self._app:
-            self._app = app.id if app is not None else ""
+        if app is None or self._app is None or app.id != self._app.id:
             self.clear()
-        elif self._link is link and (self._reading is not None or app.state not in ("running", "restarting")):
-            return  # it is read now, or all of it has been
+        elif self._link is link and (self._reading is not None or not self._may_go_on(app)):
+            return
+        self._app = app
         if self._reading is not None:
             self._reading.end()
             self._reading = None
@@ -45,6 +45,10 @@ class AppLog(Lines):
         if link is not None and app is not None:
             self._reading = _Reading()
             self._read(link, app, self._reading)
+
+    def _may_go_on(self, app: AppState) -> bool:
+        """Whether there may be more in the log than was read: the app was looked at again since, and runs."""
+        return app is not self._app and app.state in ("running", "restarting")
 
     def on_unmount(self) -> None:
         if self._reading is not None:
@@ -64,6 +68,8 @@ class AppLog(Lines):
                 self.replace([(error.message, "warning")])
         else:
             if self._reading is reading and app.state == "running":
+                if fresh:
+                    self.clear()
                 self.append((f"{look().dash} {app.name} has ended", "muted"))
         if self._reading is reading:
             self._reading = None

@@ -176,6 +176,9 @@ class SoundLine(Widget):
             if await app.ask("Give the recording up?", choices, "Nothing of it would be kept.") == "yes":
                 recording.cancel()
             return
+        if machine.record.peripherals.sound is None:
+            self.notify(f"{machine.name} has no sound card: its image was built without one", timeout=4, markup=False)
+            return
         wanted = await app.push_screen_wait(RecordForm(machine.name))
         if wanted is None:
             return
