@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from textual._xterm_parser import XTermParser
 from textual.drivers import linux_driver
+from textual.drivers._writer_thread import WriterThread
 from textual.drivers.linux_driver import LinuxDriver
 from textual.message import Message
 
@@ -50,6 +51,11 @@ class ThanosDriver(LinuxDriver):
         """Whether something that was written still waits for the terminal. Of 30 such things, the next one blocks."""
         return self._writer_thread is not None and self._writer_thread._queue.qsize() > 0
 
+    def _sigcont_application(self, *_: object) -> None:
+        # It also comes along with SIGHUP. To start again what was not suspended would make a second reader and writer.
+        if self._must_signal_resume:
+            super()._sigcont_application()
+
     def stop_application_mode(self) -> None:
         if self.farewell:
             self.write(self.farewell)
@@ -70,5 +76,20 @@ class _Reader(XTermParser):
         return super().feed(data)
 
 
-# The driver makes its reader by this name, and lets nobody choose another one.
+class Writer(WriterThread):
+    """Textual's writer, for a terminal that may go away: the rest is dropped then.
+
+    Textual's ends, and whoever writes to it waits for ever once thirty writes have come.
+    """
+
+    def run(self) -> None:
+        try:
+            super().run()
+        except OSError:
+            while self._queue.get() is not None:
+                pass
+
+
+# The driver makes its reader and its writer by these names, and lets nobody choose other ones.
 vars(linux_driver)[XTermParser.__name__] = _Reader
+vars(linux_driver)[WriterThread.__name__] = Writer
