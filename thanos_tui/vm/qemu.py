@@ -83,11 +83,15 @@ class Settings:
 class Devices:
     """The board and its devices, as words of QEMU.
 
-    disk: the devices that hold the drive ``disk0``. data: those that hold ``data0``."""
+    disk: the devices that hold the drive ``disk0``. data: those that hold ``data0``.
+
+    display: for one screen; displays: for several.
+    """
 
     board: str
     network: str
     display: str
+    displays: str
     disk: tuple[str, ...]
     data: tuple[str, ...]
     further: tuple[str, ...] = ()
@@ -103,6 +107,7 @@ DEVICES: Mapping[str, Mapping[str, Devices]] = {
             board="q35",
             network=_VIRTIO_NET,
             display="VGA",
+            displays="virtio-vga",
             disk=("virtio-blk-pci,drive=disk0,bootindex=0",),
             data=("virtio-blk-pci,drive=data0",),
             further=("virtio-rng-pci", "virtio-tablet-pci"),
@@ -113,6 +118,7 @@ DEVICES: Mapping[str, Mapping[str, Devices]] = {
             board="pc",
             network="e1000,netdev=net0,romfile=",
             display="VGA",
+            displays="virtio-vga",
             disk=("ahci,id=ahci0", "ide-hd,drive=disk0,bus=ahci0.0,bootindex=0"),
             data=("ahci,id=ahci1", "ide-hd,drive=data0,bus=ahci1.0"),
             further=("pci-ohci,id=usb0", "usb-tablet,bus=usb0.0"),
@@ -123,12 +129,20 @@ DEVICES: Mapping[str, Mapping[str, Devices]] = {
             board="virt",
             network=_VIRTIO_NET,
             display="virtio-gpu-pci",
+            displays="virtio-gpu-pci",
             disk=("virtio-blk-pci,drive=disk0,bootindex=0",),
             data=("virtio-blk-pci,drive=data0",),
             # The board has no keyboard of its own, as PCs have.
             further=("virtio-rng-pci", "virtio-keyboard-pci", "virtio-tablet-pci"),
         ),
     },
+}
+# What makes a sound card, by the name that the option `alsa.device` has for it. Each was heard under software
+# emulation; a virtio sound card would want QEMU 8.2, and an ES1370 plays a little too high.
+SOUND_CARDS: Mapping[str, tuple[str, ...]] = {
+    "AC97": ("AC97,audiodev=sound0",),
+    "intel-hda": ("intel-hda,id=hda0", "hda-duplex,bus=hda0.0,audiodev=sound0"),
+    "usb-audio": ("qemu-xhci,id=xhci0", "usb-audio,bus=xhci0.0,audiodev=sound0"),
 }
 PROGRAMS: Mapping[str, str] = {"amd64": "qemu-system-x86_64", "arm64": "qemu-system-aarch64"}
 
@@ -137,13 +151,6 @@ _DISKS: Sequence[tuple[str, DiskFormat]] = (
     ("-bios.img", "raw"),
     (".qcow2", "qcow2"),
     (".vhd", "vpc"),
-# What makes a sound card, by the name that the option `alsa.device` has for it. Each was heard under software
-# emulation; a virtio sound card would want QEMU 8.2, and an ES1370 plays a little too high.
-SOUND_CARDS: Mapping[str, tuple[str, ...]] = {
-    "AC97": ("AC97,audiodev=sound0",),
-    "intel-hda": ("intel-hda,id=hda0", "hda-duplex,bus=hda0.0,audiodev=sound0"),
-    "usb-audio": ("qemu-xhci,id=xhci0", "usb-audio,bus=xhci0.0,audiodev=sound0"),
-}
     (".raw", "raw"),
     (".img", "raw"),
 )
@@ -220,6 +227,9 @@ def check(boot: Boot, settings: Settings) -> Devices:
         raise InputError("arm64 disk images need UEFI firmware", hint="boot the kernel+initrd output instead")
     if settings.memory_mib < 16 or settings.cpus < 1:
         raise InputError("a machine needs at least 16 MiB of memory and one processor")
+    sound = settings.peripherals.sound
+    if sound is not None and sound not in SOUND_CARDS:
+        raise InputError(f"there is no sound card {sound!r}", hint="known: " + ", ".join(SOUND_CARDS))
     for path in boot.files:
         try:
             with path.open("rb"):
@@ -227,9 +237,6 @@ def check(boot: Boot, settings: Settings) -> Devices:
         except OSError as error:
             raise InputError(f"cannot read {path}: {error.strerror}") from error
     return devices
-    sound = settings.peripherals.sound
-    if sound is not None and sound not in SOUND_CARDS:
-        raise InputError(f"there is no sound card {sound!r}", hint="known: " + ", ".join(SOUND_CARDS))
 
 
 def command(
@@ -270,8 +277,13 @@ def command(
     argv += ["-netdev", ",".join(["user,id=net0", *rules]), "-device", devices.network]
     argv += [word for device in devices.further for word in ("-device", device)]
 
-    argv += ["-device", devices.display, "-display", "none"]
+    argv += ["-device", _display(devices, settings.peripherals), "-display", "none"]
     argv += ["-vnc", f"{ADDRESS}:{vnc_port - VNC_PORT}"] if vnc_port is not None else []
+    if settings.peripherals.sound:
+        # Played nowhere, but mixed and offered to whoever listens; the host needs no sound card of its own.
+        argv += ["-audiodev", f"none,id=sound0,out.frequency={SOUND_RATE}"]
+        argv += [word for device in SOUND_CARDS[settings.peripherals.sound] for word in ("-device", device)]
+        argv += ["-vnc", f"unix:{SOUND_SOCKET},audiodev=sound0"]
     # The log is written whether or not somebody listens on the socket.
     serial = f"socket,id=serial0,path={SERIAL_SOCKET},server=on,wait=off,logfile={SERIAL_LOG},logappend=off"
     argv += ["-chardev", serial, "-serial", "chardev:serial0"]
@@ -279,16 +291,31 @@ def command(
         "-chardev",
         f"socket,id=qmp0,path={MONITOR_SOCKET},server=on,wait=off",
         "-mon",
-    if settings.peripherals.sound:
-        # Played nowhere, but mixed and offered to whoever listens; the host needs no sound card of its own.
-        argv += ["-audiodev", f"none,id=sound0,out.frequency={SOUND_RATE}"]
-        argv += [word for device in SOUND_CARDS[settings.peripherals.sound] for word in ("-device", device)]
-        argv += ["-vnc", f"unix:{SOUND_SOCKET},audiodev=sound0"]
         "chardev=qmp0,mode=control",
     ]
     # The guest reads its host key from /sys/firmware/qemu_fw_cfg: the image itself holds no private key.
     argv += ["-fw_cfg", f"name=opt/thanos-tui/{HOST_KEY},file={HOST_KEY}"]
     return argv
+
+
+def _display(devices: Devices, peripherals: Peripherals) -> str:
+    """The graphics card, whose screens say of themselves (by EDID) that they like the wanted resolution best."""
+    several = peripherals.outputs > 1
+    words = [devices.displays if several else devices.display]
+    virtio = words[0].startswith("virtio")
+    if several:
+        # What the monitor's commands call it, to ask for the picture of one of its screens.
+        words += [f"id={DISPLAY}", f"max_outputs={peripherals.outputs}"]
+    if peripherals.resolution:
+        width, height = map(int, peripherals.resolution.split("x"))
+        words += [f"xres={width}", f"yres={height}"]
+        # Four bytes for each pixel, and room for a second picture: Linux refuses modes that leave none.
+        needed = 2 * 4 * width * height * peripherals.outputs
+        smallest, unit = (256 << 20, 1) if virtio else (16 << 20, 1 << 20)
+        if needed > smallest:
+            memory = (1 << (needed - 1).bit_length()) // unit
+            words.append(f"max_hostmem={memory}" if virtio else f"vgamem_mb={memory}")
+    return ",".join(words)
 
 
 def _escaped(value: str) -> str:
