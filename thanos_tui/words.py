@@ -1,4 +1,4 @@
-"""Numbers, times and paths as people say them, in the app as on the command line."""
+"""Numbers, times, paths and what others say, as people read them, in the app as on the command line."""
 
 from __future__ import annotations
 
@@ -50,3 +50,10 @@ def short(path: str | Path) -> str:
         if path.is_relative_to(base):
             return f"{prefix}{path.relative_to(base)}"
     return str(path)
+
+
+def printable(text: str | bytes) -> str:
+    """Another program's words made safe for the user's terminal: control characters and broken UTF-8 become escapes."""
+    if isinstance(text, bytes):
+        text = text.decode("utf-8", "surrogateescape")
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)

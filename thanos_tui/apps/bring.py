@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from thanos_tui.apps.engine import Engine, status
-from thanos_tui.console import printable
 from thanos_tui.errors import InputError, MachineError, ThanosError, nearest
 from thanos_tui.events import Reporter, Step
 from thanos_tui.files import cache_dir, cache_in_use
-from thanos_tui.words import size
+from thanos_tui.words import printable, size
 
 if TYPE_CHECKING:
     from docker.models.images import Image

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from thanos_tui import appwords, wiring
 from thanos_tui.apps.engine import Engine
-from thanos_tui.console import printable
 from thanos_tui.errors import AppError, InputError, ThanosError, nearest
 from thanos_tui.vm.serial import clean
+from thanos_tui.words import printable
 
 if TYPE_CHECKING:
     from docker.models.containers import Container

@@ -10,9 +10,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from thanos_tui.console import Ask, Target, Tunnel, printable, tunnel
+from thanos_tui.console import Ask, Target, Tunnel, tunnel
 from thanos_tui.errors import ConsoleError, InputError, MachineError, ThanosError
 from thanos_tui.events import Progress, Reporter
+from thanos_tui.words import printable
 
 if TYPE_CHECKING:
     from docker import APIClient, DockerClient

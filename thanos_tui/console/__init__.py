@@ -9,7 +9,7 @@ from thanos_tui.console.hostkeys import host_key, learn, recall, remember
 from thanos_tui.console.login import Ask, ask_on_terminal, connect
 from thanos_tui.console.ready import wait_ready
 from thanos_tui.console.session import capture, exchange, run, shell
-from thanos_tui.console.target import Target, printable
+from thanos_tui.console.target import Target
 from thanos_tui.console.tunnel import Tunnel, tunnel
 
 __all__ = [
@@ -24,7 +24,6 @@ __all__ = [
     "host_key",
     "learn",
     "machine_of",
-    "printable",
     "recall",
     "remember",
     "run",

@@ -18,10 +18,11 @@ from typing import TYPE_CHECKING, BinaryIO, Literal, cast
 
 from thanos_tui.console.login import connect
 from thanos_tui.console.session import finish
-from thanos_tui.console.target import Target, printable
+from thanos_tui.console.target import Target
 from thanos_tui.errors import ConsoleError, HostError, InputError
 from thanos_tui.events import Progress, Reporter, Step
 from thanos_tui.files import replacing
+from thanos_tui.words import printable
 
 if TYPE_CHECKING:
     import asyncssh

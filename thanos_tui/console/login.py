@@ -17,9 +17,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from thanos_tui.console.target import Target, printable
+from thanos_tui.console.target import Target
 from thanos_tui.errors import ConsoleError, InputError
 from thanos_tui.keys import blob_fingerprint, fingerprint, is_private
+from thanos_tui.words import printable
 
 if TYPE_CHECKING:
     import asyncssh

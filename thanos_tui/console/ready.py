@@ -7,9 +7,10 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 
-from thanos_tui.console.target import Target, printable
+from thanos_tui.console.target import Target
 from thanos_tui.errors import ConsoleError, MachineError
 from thanos_tui.events import Progress, Reporter, Step
+from thanos_tui.words import printable
 
 _SLICE = 0.25  # seconds between two looks at the machine and at the user's wish to stop
 

@@ -32,10 +32,3 @@ class Target:
         if self.name:
             return f"its serial log may say why: thanos-tui logs {self.name}"
         return "look at the machine's screen or serial log"
-
-
-def printable(text: str | bytes) -> str:
-    """A machine's words made safe for the user's terminal: control characters and broken UTF-8 become escapes."""
-    if isinstance(text, bytes):
-        text = text.decode("utf-8", "surrogateescape")
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from thanos_tui.console.login import Ask, connect
 from thanos_tui.console.session import leave_out_asyncssh
-from thanos_tui.console.target import Target, printable
+from thanos_tui.console.target import Target
 from thanos_tui.errors import ConsoleError, HostError
+from thanos_tui.words import printable
 
 if TYPE_CHECKING:
     import asyncssh
