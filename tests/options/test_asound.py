@@ -72,7 +72,7 @@ def test_apps_play_to_a_mixer_and_record_from_another(place: Path) -> None:
     assert (play["type"], volume["type"], capture["type"]) == ("plug", "softvol", "plug")
     mixer, snoop = volume["slave.pcm"], capture["slave.pcm"]
     assert (mixer["type"], snoop["type"]) == ("dmix", "dsnoop")
-    assert mixer["ipc_key"] != snoop["ipc_key"]
+    assert (mixer["ipc_key"], snoop["ipc_key"]) == ("290001", "290003")  # dmix has 290002 as well
     for each in (mixer, snoop):
         assert (each["ipc_perm"], each["ipc_gid"]) == ("0660", "29")
         assert each["slave"] == {
@@ -100,7 +100,7 @@ def test_every_option_is_where_it_belongs(place: Path) -> None:
     )
     mixer = made["pcm.!thanos"]["playback.pcm"]["slave.pcm"]["slave.pcm"]
     snoop = made["pcm.!thanos"]["capture.pcm"]["slave.pcm"]
-    assert (mixer["ipc_key"], snoop["ipc_key"]) == ("71", "72")
+    assert (mixer["ipc_key"], snoop["ipc_key"]) == ("71", "73")
     assert mixer["ipc_perm"] == snoop["ipc_perm"] == "0666"
     assert mixer["slave"] == {
         "pcm": {"type": "hw", "card": "thanos", "device": "3"},
@@ -135,7 +135,7 @@ def test_a_loopback_beside_the_card(place: Path) -> None:
     assert (into["slave"]["pcm"]["card"], into["slave"]["pcm"]["device"]) == ("loopback", "0")
     assert (out_of["slave"]["pcm"]["card"], out_of["slave"]["pcm"]["device"]) == ("loopback", "1")
     keys = re.findall(r"ipc_key (\d+)", files({"alsa.loopback": True}, place)["etc/asound.conf"])
-    assert len(set(keys)) == len(keys) == 4
+    assert sorted(keys) == ["290001", "290003", "290005", "290007"]
 
 
 def test_a_loopback_for_a_card(place: Path) -> None:

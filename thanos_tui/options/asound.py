@@ -61,14 +61,14 @@ def _definitions(sound: Sound) -> Iterator[tuple[str, str, Block]]:
     play = {"type": "softvol", "slave.pcm": _end(sound, "dmix", 1, CARD, sound.device), "control": volume}
     both: dict[str, Any] = {"type": "asym", "playback.pcm": _converted(play)}
     if sound.capture:
-        both["capture.pcm"] = _converted(_end(sound, "dsnoop", 2, CARD, sound.device))
+        both["capture.pcm"] = _converted(_end(sound, "dsnoop", 3, CARD, sound.device))
     yield "pcm", CARD, {**both, **_shown("The sound card")}
     if sound.loopback:
-        into = _end(sound, "dmix", 3, LOOPBACK, 0)
+        into = _end(sound, "dmix", 5, LOOPBACK, 0)
         yield "pcm", LOOPBACK, {**_converted(into), **_shown("What is played here is heard in monitor")}
     if sound.loopback or sound.card == "loopback":
         # What is played to a loopback's first device is recorded from its second.
-        out_of = _end(sound, "dsnoop", 4, LOOPBACK if sound.loopback else CARD, 1)
+        out_of = _end(sound, "dsnoop", 7, LOOPBACK if sound.loopback else CARD, 1)
         yield "pcm", "monitor", {**_converted(out_of), **_shown("What is played to the loopback")}
 
 
@@ -89,7 +89,10 @@ def _converted(slave: Block | str) -> Block:
 
 
 def _end(sound: Sound, mixer: str, digit: int, card: str, device: int) -> Block:
-    """A card's device, behind a mixer if several apps are to share it."""
+    """A card's device, behind a mixer if several apps are to share it.
+
+    digit: an odd one, of the mixer's key; dmix takes the next number as well, for its sum of the samples.
+    """
     end = {"type": "hw", "card": card, "device": device}
     # Few cards record as many channels as they play, but both ends of a loopback have to be alike.
     loops = card == LOOPBACK or sound.card == "loopback"
