@@ -40,7 +40,10 @@ EXAMPLES: Mapping[str, Value] = {
     "packages.mirrors": ("http://mirror.example/debian",),
     "packages.suite": "trixie",
     "sshd.authorized-keys": ("other.pub",),
-    "stark.apps": ("--memory 64 localhost/thanos/demo:base", "--name tone --no-x11 localhost/thanos/demo:base demo 880"),
+    "stark.apps": (
+        "--memory 64 localhost/thanos/demo:base",
+        "--name tone --no-x11 localhost/thanos/demo:base demo 880",
+    ),
     "stark.memory": "512",
     "sysctl.settings": ("vm.swappiness=10",),
     "x11.background": "#204060",

@@ -6,6 +6,7 @@ import math
 import sys
 import wave
 from array import array
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,10 +23,21 @@ class Heard:
     def seconds(self) -> float:
         return len(self.left) / self.rate
 
+    @property
+    def peak(self) -> float:
+        """How far the loudest sample is from silence."""
+        return max(map(abs, self.left + self.right))
+
     def last(self, seconds: float) -> Heard:
         """The end of it."""
         count = round(seconds * self.rate)
         return Heard(self.rate, self.left[-count:], self.right[-count:])
+
+    def pieces(self, seconds: float) -> Iterator[Heard]:
+        """It in pieces of this length."""
+        count = round(seconds * self.rate)
+        for start in range(0, len(self.left) - count + 1, count):
+            yield Heard(self.rate, self.left[start : start + count], self.right[start : start + count])
 
     def strength(self, frequency: float) -> float:
         """The amplitude of a sine in the left channel."""
