@@ -154,8 +154,8 @@ def make(
     """
     from thanos_tui.build import formats, outputs, rootfs
     from thanos_tui.files import cache_dir
+    from thanos_tui.images import docker, provide, tools
     from thanos_tui.images import lock as locks
-    from thanos_tui.images import provide, tools
     from thanos_tui.images.package import Origin, mark_used
     from thanos_tui.images.store import Damaged, Store
 
@@ -175,6 +175,7 @@ def make(
             offline=offline,
             update=update,
             origin=origin,
+            base=settings.base_image or docker.BASE,
         )
         parts = rootfs.parts(config, kept, settings.architecture, images=images, decompress_kernel=decompress_kernel)
         artefacts = outputs.build(

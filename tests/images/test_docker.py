@@ -16,6 +16,8 @@ from thanos_tui.events import Event, LogLine, Reporter
 from thanos_tui.files import stark_dir
 from thanos_tui.images import docker
 from thanos_tui.images.layers import flatten
+from thanos_tui.images.lock import Lock, load, save
+from thanos_tui.images.provide import provide
 from thanos_tui.images.store import Store
 from thanos_tui.tree import content
 
@@ -67,6 +69,26 @@ def test_what_nobody_chose_is_left_out(engine: Dockerd, store: Store) -> None:
     docker.build("localhost/dockerfile/stark:base", "amd64", BASE, store, Reporter())
     found = engine.cli("images", "--quiet", "--filter", "label=org.mobyproject.config").split()[0]
     assert set(engine.cli("run", "--rm", found, "ls", "/etc/sv").split()) == {"apps", "containerd", "docker", "storage"}
+
+
+def test_a_lock_holds_for_what_is_in_the_store(
+    engine: Dockerd, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def made(lock: Lock | None, kept: Store = store, base: str = BASE, *, update: bool = False) -> Lock:
+        found = provide([REFERENCE], "amd64", kept, lock, Reporter(), base=base, update=update)
+        assert found.images[REFERENCE].digest == found.lock.images[REFERENCE, "amd64"].digest
+        return found.lock
+
+    first = made(None)
+    save(tmp_path / "lock", first)
+    assert load(tmp_path / "lock") == first
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/nobody")
+    assert made(first) == first
+    with pytest.raises(BuildError, match="Docker would build another one"):
+        made(first, Store(tmp_path / "another"))
+    for lock, base, update in ((None, BASE, False), (first, "another:1", False), (first, BASE, True)):
+        with pytest.raises(HostError, match="no Docker engine answers"):
+            made(lock, base=base, update=update)
 
 
 @pytest.mark.parametrize(

@@ -44,6 +44,7 @@ EXAMPLES: Mapping[str, Value] = {
         "--memory 64 localhost/thanos/demo:base",
         "--name tone --no-x11 localhost/thanos/demo:base demo 880",
     ),
+    "stark.base-image": "registry.example/dind:1",
     "stark.memory": "512",
     "sysctl.settings": ("vm.swappiness=10",),
     "x11.background": "#204060",

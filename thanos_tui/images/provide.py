@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from thanos_tui.errors import BuildError, IntegrityError, Interrupted
 from thanos_tui.events import Reporter, Step, StepPlanned
 from thanos_tui.files import assets_dir, cache_dir, replacing, stark_dir
-from thanos_tui.images import recipes
+from thanos_tui.images import docker, recipes
 from thanos_tui.images.lock import Lock, LockedImage
 from thanos_tui.images.package import Origin as Origin
 from thanos_tui.images.package import Package
@@ -63,14 +63,17 @@ def provide(
     update: bool = False,
     origin: Origin | None = None,
     directories: Sequence[Path] = (),
+    base: str = docker.BASE,
 ) -> Provided:
     """Every image of ``references`` for ``arch`` (Go's name), made where it is missing, and the lock of what is used.
 
     offline: nothing is asked of the network. update: the lock is not honoured, but made anew from fresh indices.
-    directories: where recipes are looked for, before those that come with the program.
+    directories: where recipes are looked for, before those that come with the program. base: what an image that a
+    Docker engine builds is built on top of.
 
-    Raises InputError or BuildError where a reference is in no source, BuildError where a locked package cannot be had
-    any more or an image does not come out as locked, and what apt, downloads and recipes raise.
+    Raises HostError where an engine is needed and none answers, InputError or BuildError where a reference is in no
+    source, BuildError where a locked package cannot be had any more or an image does not come out as locked, and what
+    apt, downloads and recipes raise.
     """
     # stark is the one recipe in the directory above its own.
     places = [*directories, assets_dir() / "linuxkit" / "recipes", stark_dir() / "apps", stark_dir().parent]
@@ -80,6 +83,10 @@ def provide(
     work: list[_Work] = []
     for reference in wanted:
         locked = lock.images.get((reference, arch)) if lock else None
+        if docker.features(reference) is not None:
+            built = _built(reference, arch, base, store, None if update else locked, reporter)
+            images[reference], entries[reference, arch] = built
+            continue
         recipe = recipes.split(reference)
         if recipe is None:
             images[reference] = _stored(reference, arch, store, None if update else locked)
@@ -136,6 +143,23 @@ def _stored(reference: str, arch: str, store: Store, locked: LockedImage | None)
             hint="bring the locked image into the store, or renew the lock with --update",
         )
     return image
+
+
+def _built(
+    reference: str, arch: str, base: str, store: Store, locked: LockedImage | None, reporter: Reporter
+) -> tuple[Image, LockedImage]:
+    """An image that a Docker engine builds: the locked one, where it is in the store, else a new one."""
+    digest = docker.key(reference, arch, base)
+    same = locked is not None and locked.recipe == digest
+    image = store.find(reference, arch)
+    if image is None or not same or locked is None or image.digest != locked.digest:
+        if same:
+            raise BuildError(
+                f"the image {reference} that the lock names is not in the store, and Docker would build another one",
+                hint="bring the locked image into the store, or renew the lock with --update",
+            )
+        image = docker.build(reference, arch, base, store, reporter)
+    return image, LockedImage(image.digest, digest)
 
 
 class _Maker:

@@ -34,6 +34,7 @@ class BuildSettings:
     memory_mib, cpus: of the machine. ssh_port: where its SSH server listens; None where it has none.
     resolution, outputs: of its screens (`WIDTHxHEIGHT` or `auto`; how many). sound: its sound card's name, or `none`.
     disk_mib: the size of its data disk, 0 for none. None where the image has no use for it.
+    base_image: what stark's image is built on top of, where a Docker engine builds it.
     """
 
     formats: tuple[str, ...]
@@ -51,6 +52,7 @@ class BuildSettings:
     outputs: int | None = None
     sound: str | None = None
     disk_mib: int = 0
+    base_image: str | None = None
 
 
 SETTINGS = frozenset(field.name for field in fields(BuildSettings))
