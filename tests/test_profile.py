@@ -261,11 +261,15 @@ def test_saving_over_something_else_is_refused(tmp_path: Path) -> None:
 FORMAT_EXAMPLES = {
     "address": ["192.0.2.1", "2001:db8::1"],
     "address-prefix": ["192.0.2.10/24", "2001:db8::5/64"],
+    "app": ["img:1", "--name two --memory 64 img:1 sh -c 'echo: #'", "--env A=b --no-x11 localhost/thanos/demo:base"],
     "archive": ["http://mirror.example/debian", "http://m.example/d trixie main"],
     "arguments": ["a=b", "quiet # x: y", "'", '"', "- a", "~", "null", "1.0", "é"],
     "extra-file": ["/etc/a=b", "/etc/a b=c d:0755", "/etc/x=~/y, z"],
     "host": ["a.example", "192.0.2.1"],
+    "json-object": ["{}", '{"debug": true, "a": ["b", null]}'],
+    "network-pool": ["10.99.0.0/16 24", "fd00::/48 64"],
     "path": ["./a", "~/b c", "/d: e", "[f", "no", "{g}", "*", "&h", "!i", "%j", "@k", "`l"],
+    "resolution": ["auto", "1280x800"],
 }
 
 
