@@ -353,6 +353,10 @@ def test_libraries_are_found_where_the_image_has_them_searched(write: Write, tre
     directory = write("programs: [/usr/bin/odd]\nconfig: {env: ['LD_LIBRARY_PATH=/opt/own:']}\n")
     found = shown(compose.compose(select(directory), tree(entries), "amd64"))
     assert found["opt/own/libown.so"] == found["usr/lib/x86_64-linux-gnu/libc.so.6"] == "file"
+    entries["usr/lib/x86_64-linux-gnu/own/libmore.so"] = program("libc.so.6", interpreter="")
+    directory = write("libraries: [libmore.so]\nconfig: {env: ['LD_LIBRARY_PATH=/usr/$LIB/own']}\n")
+    found = shown(compose.compose(select(directory), tree(entries), "amd64"))
+    assert found["usr/lib/x86_64-linux-gnu/own/libmore.so"] == "file"
 
 
 def test_a_loop_of_links_ends(write: Write, tree: Any) -> None:

@@ -51,7 +51,7 @@ class _Image:
         self.arch = arch
         self.merged = selection.recipe.layout == "merged"
         self.who = f"the recipe {selection.recipe.name}"
-        self.search = [place for text in selection.config.get("Env", ()) for place in _library_path(text)]
+        self.search = [place for text in selection.config.get("Env", ()) for place in _library_path(text, arch)]
         # What is taken, by canonical name, and where it goes in the split layout if that differs from the package.
         self.taken: set[str] = set()
         self.literal: dict[str, str] = {}
@@ -218,9 +218,10 @@ def applets(busybox: Member) -> list[str]:
     raise BuildError("the list of applets was not found in the busybox binary")
 
 
-def _library_path(variable: str) -> list[str]:
-    """The directories that a variable of the environment has the dynamic linker search."""
+def _library_path(variable: str, arch: str) -> list[str]:
+    """The directories that a variable of the environment has the dynamic linker search; it knows ``$LIB``, too."""
     name, _, value = variable.partition("=")
+    value = value.replace("$LIB", f"lib/{elf.TRIPLETS.get(arch, '')}")
     return [place for place in value.split(":") if place] if name == "LD_LIBRARY_PATH" else []
 
 

@@ -8,8 +8,9 @@ pref("browser.tabs.remote.separatePrivilegedContentProcess", false);
 pref("gfx.webrender.software", true);
 pref("accessibility.force_disabled", 1);
 
-// Sound: straight to ALSA, and before anybody has clicked.
-pref("media.cubeb.backend", "alsa");
+// Sound, before anybody has clicked. Firefox's own way to ALSA finds no channels to play on (153, in Debian); apulse is
+// what it takes for PulseAudio, and plays through ALSA.
+pref("media.cubeb.backend", "pulse-rust");
 pref("media.autoplay.default", 0);
 pref("media.autoplay.blocking_policy", 0);
 
