@@ -32,6 +32,7 @@ PACKINGS: dict[str, Callable[[bytes], bytes]] = {
 }
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist, which reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep together what shares a fixture, when tests are spread over processes: a file, or all that boots stark."""
     stark = Path(__file__).parent / "stark"

@@ -15,7 +15,7 @@ from waiting import eventually
 from thanos_tui import profile
 from thanos_tui.options import preview
 
-pytestmark = [pytest.mark.boot, pytest.mark.network]
+pytestmark = [pytest.mark.boot, pytest.mark.network, pytest.mark.long]
 
 TONE = "localhost/thanos/tone:base"
 SERVICE = "/etc/service/alsa"

@@ -10,7 +10,7 @@ import pytest
 from boxes import Box
 from waiting import eventually
 
-pytestmark = [pytest.mark.boot, pytest.mark.network]
+pytestmark = [pytest.mark.boot, pytest.mark.network, pytest.mark.long]
 
 IMAGE = "core/test:1"
 LOG = "cat /var/log/stark.log"

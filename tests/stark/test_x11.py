@@ -14,7 +14,7 @@ from waiting import eventually
 from thanos_tui.vm import input as keys_and_pointer
 from thanos_tui.vm import registry
 
-pytestmark = [pytest.mark.boot, pytest.mark.network]
+pytestmark = [pytest.mark.boot, pytest.mark.network, pytest.mark.long]
 
 AS_CLIENT = "export DISPLAY=:0 XAUTHORITY=/run/stark/Xauthority; . /etc/stark/x11\n"
 FURNISH = 'xsetroot -cursor_name left_ptr; xsetroot -solid "$X11_BACKGROUND"\n'
