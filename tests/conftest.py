@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import io
 import os
+import signal
 import subprocess
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -30,6 +31,13 @@ PACKINGS: dict[str, Callable[[bytes], bytes]] = {
     "+zstd": lambda data: zstandard.compress(data),
     "+zstd, two frames": lambda data: zstandard.compress(data[:700]) + zstandard.compress(data[700:]),
 }
+
+
+def pytest_configure() -> None:
+    """Have signals mean what they usually mean: a shell's background job ignores some, and what tests start would."""
+    with suppress(ValueError):  # not the main thread
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist, which reads the groups
