@@ -94,6 +94,11 @@ def test_what_the_machine_has_is_not_sent_again_but_named(bare: Engine, dockerd:
     dockerd.cli("rmi", "localhost/thanos/kept:base")
 
 
+def _images(dockerd: Dockerd) -> set[str]:
+    """Which images Docker has; its list is in no fixed order."""
+    return set(dockerd.cli("images", "--all", "--quiet").split())
+
+
 def test_an_image_without_a_name_is_known_by_its_id(bare: Engine, dockerd: Dockerd, tmp_path: Path) -> None:
     image = Made(names=[])
     names = apps.load(bare, str(write(tmp_path / "image.tar", image.laid_out())), Reporter())
@@ -111,7 +116,7 @@ def test_an_image_of_the_store_is_brought_by_its_name(bare: Engine) -> None:
 
 
 def test_nothing_that_is_wrong_reaches_docker(bare: Engine, dockerd: Dockerd, tmp_path: Path) -> None:
-    before = dockerd.cli("images", "--all", "--quiet")
+    before = _images(dockerd)
     whole = write(tmp_path / "whole.tar", Made().saved()).read_bytes()
     wrong: dict[str, tuple[bytes, type[ThanosError]]] = {
         "text": (b"no archive at all\n" * 99, InputError),
@@ -126,7 +131,7 @@ def test_nothing_that_is_wrong_reaches_docker(bare: Engine, dockerd: Dockerd, tm
             apps.load(bare, str(tmp_path / name), Reporter())
     with pytest.raises(InputError, match="for linux/arm64, and the machine is linux/amd64"):
         apps.load(bare, str(write(tmp_path / "arm.tar", Made(arch="arm64").saved())), Reporter())
-    assert dockerd.cli("images", "--all", "--quiet") == before
+    assert _images(dockerd) == before
 
 
 @pytest.mark.parametrize(
@@ -181,10 +186,10 @@ def test_the_connection_is_lost_on_the_way(bare: Engine, server: InProcess, tmp_
             server.cut()
 
     path = write(tmp_path / "image.tar", Made(layers=[layer(data=os.urandom(64 << 20))]).laid_out())
-    before = dockerd.cli("images", "--all", "--quiet")
+    before = _images(dockerd)
     with pytest.raises(ConsoleError, match=r"the connection to m1 .* was lost"):
         apps.load(bare, str(path), Reporter(cut))
-    assert dockerd.cli("images", "--all", "--quiet") == before
+    assert _images(dockerd) == before
 
 
 def test_an_archive_that_changes_on_the_way_is_not_loaded(bare: Engine, tmp_path: Path, dockerd: Dockerd) -> None:
@@ -195,7 +200,7 @@ def test_an_archive_that_changes_on_the_way_is_not_loaded(bare: Engine, tmp_path
         if isinstance(event, StepStarted) and event.step == "apps/send":
             path.write_bytes(data.replace(b"hello\n", b"hallo\n"))
 
-    before = dockerd.cli("images", "--all", "--quiet")
+    before = _images(dockerd)
     with pytest.raises(IntegrityError, match="has changed while it was read"):
         apps.load(bare, str(path), Reporter(change))
-    assert dockerd.cli("images", "--all", "--quiet") == before
+    assert _images(dockerd) == before
