@@ -178,7 +178,7 @@ def _expression(catalogue: Catalogue, expression: Expression) -> str:
 
 
 def _symbol(*parts: str) -> str:
-    return "_".join("".join(c if c.isalnum() else "_" for c in part.upper()) for part in parts)
+    return "__".join("".join(c if c.isalnum() else "_" for c in part.upper()) for part in parts)
 
 
 def _quoted(text: str) -> str:
