@@ -42,6 +42,10 @@ def test_without_a_name_it_has_its_images(image: str, name: str) -> None:
     assert appwords.read(image) == App(name, image)
 
 
+def test_between_words_a_line_break_is_a_blank() -> None:
+    assert appwords.read("--name clock\n  x:1\n  xclock\n") == App("clock", "x:1", ("xclock",))
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -55,8 +59,10 @@ def test_without_a_name_it_has_its_images(image: str, name: str) -> None:
         ("-e A x", "gives 'A' no value"),
         ("--restart sometimes x", "'sometimes' is not a restart policy"),
         ("-v data x", "what the app is to see"),
-        ("x:1 sh -c 'a\nb'", "must not hold line breaks"),
-        ("--env 'A=a\nb' x:1", "must not hold line breaks"),
+        ("x:1 sh -c 'a\nb'", "hold a line break"),
+        ("--env 'A=a\nb' x:1", "hold a line break"),
+        ("--user '1\n' x:1", "hold a line break"),
+        ("--volume '/a\nb:/c' x:1", "hold a line break"),
     ],
 )
 def test_what_is_no_app(text: str, message: str) -> None:

@@ -94,9 +94,11 @@ def read(text: str) -> App:
         words = shlex.split(text)
     except ValueError as error:
         raise InputError(f"cannot be read: {str(error).lower()}") from None
+    # The OS keeps an app's words in a file, one on each line.
+    if any("\n" in word for word in words):
+        hint = "put what needs several lines, such as a script, into the image"
+        raise InputError("none of its words can hold a line break, not even in quotes", hint=hint)
     described = app(parser.parse_args(words))
-    if any(mark in word for word in (*described.command, *described.env.values()) for mark in "\n\r"):
-        raise InputError("must not hold line breaks")
     return replace(described, name=described.name or name_of(described.image))
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from thanos_tui import profile, wiring
-from thanos_tui.errors import InputError
+from thanos_tui.errors import BuildError, InputError
+from thanos_tui.events import Reporter
+from thanos_tui.images import provide
+from thanos_tui.images.store import Image, Store
 from thanos_tui.linuxkit.config import Config, File
 from thanos_tui.options import preview
 from thanos_tui.wiring import App
@@ -69,7 +73,13 @@ def test_firefox_is_an_app(tmp_path: Path) -> None:
     ("options", "place", "message"),
     [
         (f"stark.apps: ['{DEMO}', '--memory x {DEMO}']", "4:46", "element 2 is no app: argument --memory/-m"),
+        ("stark.apps: [./app.tar]", "4:16", "element 1 is no app: './app.tar' is not the name of an image"),
         (f"stark.apps: ['{DEMO}', '{DEMO} demo 880']", "4:46", "element 2 has the name of element 1, demo"),
+        (
+            f"stark.apps:\n  - \"{DEMO} sh 'a\\nb'\"",
+            "my.thanos:5:7",
+            "stark.apps element 1 is no app: none of its words",
+        ),
         ("firefox: true\nfirefox.url: example.org", "5:16", "must be an address that begins with https://"),
         ('firefox: true\nfirefox.url: "https://a/ --no-kiosk"', "5:16", "without blanks"),
         ("firefox: true", "firefox.url", "firefox.url"),
@@ -86,3 +96,22 @@ def test_firefox_and_an_app_of_yours_cannot_have_one_name(tmp_path: Path) -> Non
     apps = f"stark.apps: ['--name firefox {DEMO}']\nfirefox: true\nfirefox.url: about:license"
     with pytest.raises(InputError, match="two apps have the name firefox"):
         rendered(apps, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("image", "message"),
+    [
+        ("example.org/arm:1", "the image example.org/arm:1 is not there for amd64, only for arm64"),
+        ("example.org/none:1", "the image example.org/none:1 is not in the store"),
+    ],
+)
+def test_what_the_machine_cannot_run_is_refused_before_anything_is_made(
+    image: str, message: str, store: Store, add_image: Callable[..., Image], tmp_path: Path
+) -> None:
+    add_image("example.org/arm:1", bytes(10240), arch="arm64")
+    before = store.references()
+    with pytest.raises(BuildError) as caught:
+        provide.provide(rendered(f"stark.apps: [{image}]", tmp_path).images(), "amd64", store, None, Reporter())
+    assert message in str(caught.value)
+    assert caught.value.hint
+    assert store.references() == before

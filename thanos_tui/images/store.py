@@ -155,7 +155,10 @@ class Store:
         others = (
             ", ".join(sorted({found.arch for found in self._images(entry, full, None)})) or "no architecture at all"
         )
-        raise BuildError(f"the image {full} is not there for {arch}, only for {others}")
+        raise BuildError(
+            f"the image {full} is not there for {arch}, only for {others}",
+            hint=f"bring the one for {arch} there (linuxkit cache pull), or build for another architecture",
+        )
 
     def platforms(self, reference: str) -> tuple[str, ...]:
         """The architectures that an image is there for, sorted; empty where the reference is unknown."""
