@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Literal
 
 from thanos_tui.options.catalogue import Catalogue, Option
@@ -38,13 +38,18 @@ _PHRASE = 50  # for words found side by side, as they were typed
 class Hit:
     """An option that was found.
 
-    score: the higher the better, only to be compared within one search. spans: what to highlight, by field, as offsets
-    (first, behind the last) into :func:`texts` of the option.
+    score: the higher the better, only to be compared within one search. fields, words: what was searched for what.
     """
 
     name: str
     score: float
-    spans: Mapping[Field, tuple[Span, ...]]
+    fields: tuple[tuple[Field, str], ...]
+    words: tuple[str, ...]
+
+    @cached_property  # most of what is found is below the edge of the screen
+    def spans(self) -> Mapping[Field, tuple[Span, ...]]:
+        """What to highlight, by field, as offsets (first, behind the last) into :func:`texts` of the option."""
+        return highlights(self.fields, self.words)
 
 
 @dataclass(frozen=True)
@@ -97,6 +102,11 @@ def shown(value: Value) -> str:
     return "" if value is None or isinstance(value, bool) else to_text(value)
 
 
+@lru_cache(maxsize=4096, typed=True)  # at each letter that is typed, all options' values again
+def _folded(value: Value) -> str:
+    return fold(shown(value))
+
+
 def search(index: Index, query: str, limit: int = 100, values: Mapping[str, Value] | None = None) -> list[Hit]:
     """The options that fit a query, the best first; those that are as good in the order of the menus.
 
@@ -106,7 +116,7 @@ def search(index: Index, query: str, limit: int = 100, values: Mapping[str, Valu
     phrase = " ".join(fold(query).split()) if len(words) > 1 else ""
     found: list[tuple[float, int, int, str]] = []
     for position, entry in enumerate(index.entries):
-        value = fold(shown(values[entry.name])) if values is not None and words else ""
+        value = _folded(values[entry.name]) if values is not None and words else ""
         score = _score(entry, words, value)
         if score is not None:
             bonus = _PHRASE if phrase and phrase in entry.phrase else 0
@@ -115,7 +125,7 @@ def search(index: Index, query: str, limit: int = 100, values: Mapping[str, Valu
     hits = []
     for score, _, position, value in found[:limit]:
         entry = index.entries[position]
-        hits.append(Hit(entry.name, -score, highlights((*entry.fields, ("value", value)), words)))
+        hits.append(Hit(entry.name, -score, (*entry.fields, ("value", value)), words))
     return hits
 
 
