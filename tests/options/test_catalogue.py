@@ -101,9 +101,9 @@ def test_rendered_yaml_reads_back_as_the_same_config(place: Path) -> None:
 
 def test_the_default_is_thanos(place: Path) -> None:
     rendered = render(profile.load(ROOT / "profiles" / "thanos.thanos").resolved, place, "thanos")
-    assert rendered.kernel.image == "localhost/thanos/kernel:hyperv-qemu-virtualbox-vmware"
-    assert {service.name for service in rendered.services} == {"dhcp", "getty", "ntp", "rngd", "sshd"}
-    assert [item.name for item in rendered.onboot] == ["sysctl", "dhcp"]
+    assert rendered.kernel.image == "localhost/thanos/kernel:graphics-hyperv-qemu-sound-virtualbox-vmware"
+    assert {service.name for service in rendered.services} == {"dhcp", "getty", "ntp", "rngd", "sshd", "stark"}
+    assert [item.name for item in rendered.onboot] == ["sysctl", "dhcp", "storage"]
     keys = next(item for item in rendered.files if item.path == "root/.ssh/authorized_keys")
     assert keys.mode == "0600"
 
