@@ -60,6 +60,14 @@ def test_an_app_from_run_to_rm(thanos: Say) -> None:
     assert thanos("rm", "demo")[0] == 2
     assert thanos("stop")[0] == 0
     assert thanos("logs", "--tail", "1", "demo")[1] == "asked to end\n"
+    assert thanos("start", "demo")[:2] == (0, "")
+    assert thanos("start")[0] == 0
+    assert thanos("restart", "--time", "5")[0] == 0
+    assert json.loads(thanos("ls", "--json")[1])[0]["state"] == "running"
+    status, _, told = thanos("start", "demi")
+    assert status == 2
+    assert "did you mean demo?" in told
+    assert thanos("stop", "demo")[0] == 0
     assert thanos("rm", "demo")[0] == 0
     status, _, told = thanos("logs", "demo")
     assert status == 2

@@ -12,7 +12,7 @@ from waiting import eventually
 
 from thanos_tui import apps, wiring
 from thanos_tui.apps import Engine, connected
-from thanos_tui.errors import AppError, InputError
+from thanos_tui.errors import AppError, InputError, ThanosError
 from thanos_tui.events import Reporter
 from thanos_tui.wiring import App, Port, Volume
 
@@ -72,7 +72,7 @@ def test_both_ways_of_telling_docker_make_the_same_container(engine: Engine, wit
 
 
 def test_an_app_from_start_to_end(engine: Engine) -> None:
-    state = apps.start(engine, plain("demo"))
+    state = apps.run(engine, plain("demo"))
     assert (state.name, state.image, state.state) == ("demo", PROBE, "running")
     assert apps.apps(engine) == (apps.find(engine),)
     eventually(lambda: list(apps.follow(engine, "demo")) == ["begun"])
@@ -116,6 +116,44 @@ def test_ctrl_c_stops_an_app_that_is_followed(engine: Engine) -> None:
     assert [app.name for app in apps.apps(engine)] == ["demo"]
 
 
+def test_an_app_is_started_again_as_it_was_made(engine: Engine, with_probe: Dockerd) -> None:
+    made = apps.run(engine, plain("demo", env={"A": "b"}))
+    before = with_probe.inspect("demo")["State"]["Pid"]
+    # One that runs goes on.
+    assert apps.start(engine, "demo").id == made.id
+    assert with_probe.inspect("demo")["State"]["Pid"] == before
+    apps.stop(engine, "demo")
+    assert apps.start(engine, "demo").state == "running"
+    found = with_probe.inspect("demo")
+    assert found["Id"] == made.id
+    assert "A=b" in found["Config"]["Env"]
+    apps.restart(engine, "demo")
+    assert with_probe.inspect("demo")["State"]["Pid"] not in (before, found["State"]["Pid"])
+    eventually(lambda: list(apps.follow(engine, "demo")) == ["begun", "asked to end"] * 2 + ["begun"])
+    apps.stop(engine, "demo")
+    assert apps.restart(engine, "demo").state == "running"
+
+
+@pytest.mark.parametrize("start", [apps.start, apps.restart])
+def test_an_app_that_ends_at_once_when_it_is_started_again(engine: Engine, start: Any) -> None:
+    with pytest.raises(AppError):
+        apps.run(engine, plain("demo", "sh", "-c", "echo cannot open display; exit 3"))
+    with pytest.raises(AppError, match="the app demo ended at once with status 3") as caught:
+        start(engine, "demo")
+    assert "cannot open display" in str(caught.value.hint)
+    # It stays, as it was there before.
+    assert apps.find(engine).state == "exited"
+
+
+def test_an_app_whose_path_is_gone_stays_when_it_cannot_be_started(engine: Engine, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    apps.run(engine, plain("demo", "true", volumes=(Volume(str(tmp_path / "data"), "/data"),)))
+    (tmp_path / "data").rmdir()
+    with pytest.raises(ThanosError):
+        apps.start(engine, "demo")
+    assert apps.find(engine).name == "demo"
+
+
 def test_a_reader_who_goes_away_is_not_taken_for_docker(engine: Engine) -> None:
     def gone(_line: str, _is_error: bool) -> None:
         raise BrokenPipeError
@@ -125,7 +163,7 @@ def test_a_reader_who_goes_away_is_not_taken_for_docker(engine: Engine) -> None:
 
 
 def test_a_log_is_followed_until_the_app_ends(engine: Engine) -> None:
-    apps.start(engine, plain("demo"))
+    apps.run(engine, plain("demo"))
     lines = apps.follow(engine, "demo", on=True)
     assert next(lines) == "begun"
     apps.stop(engine, "demo")
@@ -134,7 +172,7 @@ def test_a_log_is_followed_until_the_app_ends(engine: Engine) -> None:
 
 def test_an_app_that_ends_at_once_shows_what_it_said(engine: Engine) -> None:
     with pytest.raises(AppError) as caught:
-        apps.start(engine, plain("demo", "sh", "-c", "echo cannot open display; exit 3"))
+        apps.run(engine, plain("demo", "sh", "-c", "echo cannot open display; exit 3"))
     assert caught.value.message == "the app demo ended at once with status 3"
     assert "cannot open display" in str(caught.value.hint)
     assert "app rm --force demo" in str(caught.value.hint)
@@ -144,31 +182,31 @@ def test_an_app_that_ends_at_once_shows_what_it_said(engine: Engine) -> None:
 
 def test_an_app_that_is_started_again_and_again_is_told_of(engine: Engine) -> None:
     with pytest.raises(AppError, match="ended at once with status 4, and is started again and again"):
-        apps.start(engine, plain("demo", "sh", "-c", "exit 4", restart="always"))
+        apps.run(engine, plain("demo", "sh", "-c", "exit 4", restart="always"))
     apps.remove(engine, "demo", force=True)
 
 
 def test_an_app_that_has_done_its_work_is_no_failure(engine: Engine) -> None:
-    assert apps.start(engine, plain("demo", "true")).state == "exited"
+    assert apps.run(engine, plain("demo", "true")).state == "exited"
 
 
 def test_a_program_that_is_not_there(engine: Engine) -> None:
     with pytest.raises(AppError) as caught:
-        apps.start(engine, plain("demo", "nosuchprogram"))
+        apps.run(engine, plain("demo", "nosuchprogram"))
     assert "nosuchprogram" in str(caught.value.hint)
 
 
 def test_a_name_that_is_taken(engine: Engine) -> None:
-    apps.start(engine, plain("demo", "true"))
+    apps.run(engine, plain("demo", "true"))
     with pytest.raises(InputError) as caught:
-        apps.start(engine, plain("demo"))
+        apps.run(engine, plain("demo"))
     assert caught.value.message.startswith("there is an app demo on m1")
     assert "app rm --force demo" in str(caught.value.hint)
 
 
 def test_names_are_made_from_the_image(engine: Engine) -> None:
     assert apps.free_name(engine, PROBE) == "probe"
-    apps.start(engine, plain("probe", "true"))
+    apps.run(engine, plain("probe", "true"))
     assert apps.free_name(engine, PROBE) == "probe-2"
     assert apps.free_name(engine, "x") == "app-x"
     assert apps.free_name(engine, f"example.org:5000/a/tool@sha256:{'0' * 64}") == "tool"
@@ -177,14 +215,14 @@ def test_names_are_made_from_the_image(engine: Engine) -> None:
 
 def test_a_path_that_the_machine_does_not_have(engine: Engine) -> None:
     with pytest.raises(InputError, match="there is no /no/such/path on m1"):
-        apps.start(engine, plain("demo", volumes=(Volume("/no/such/path", "/x"),)))
+        apps.run(engine, plain("demo", volumes=(Volume("/no/such/path", "/x"),)))
     assert apps.apps(engine) == ()
 
 
 @pytest.mark.skipif(Path("/dev/snd").exists(), reason="this host has a sound card")
 def test_a_machine_without_a_sound_card(engine: Engine) -> None:
     with pytest.raises(InputError) as caught:
-        apps.start(engine, App("demo", PROBE, x11=False))
+        apps.run(engine, App("demo", PROBE, x11=False))
     assert "has no sound card" in caught.value.message
     assert "--no-sound" in str(caught.value.hint)
     assert apps.apps(engine) == ()
@@ -193,12 +231,12 @@ def test_a_machine_without_a_sound_card(engine: Engine) -> None:
 def test_an_app_that_is_not_there(engine: Engine) -> None:
     with pytest.raises(InputError, match="there is no app on m1"):
         apps.find(engine)
-    apps.start(engine, plain("demo", "true"))
-    apps.start(engine, plain("other", "true"))
+    apps.run(engine, plain("demo", "true"))
+    apps.run(engine, plain("other", "true"))
     with pytest.raises(InputError) as several:
         apps.find(engine)
     assert several.value.hint == "say which: demo, other"
-    for ask in (apps.find, apps.stop, apps.remove):
+    for ask in (apps.find, apps.start, apps.stop, apps.restart, apps.remove):
         with pytest.raises(InputError) as caught:
             ask(engine, "demi")  # type: ignore[operator]
         assert caught.value.hint == "did you mean demo?"
@@ -212,7 +250,7 @@ def test_other_containers_are_no_apps(engine: Engine, with_probe: Dockerd) -> No
 
 
 def test_an_app_that_runs_is_removed_by_force_only(engine: Engine) -> None:
-    apps.start(engine, plain("demo"))
+    apps.run(engine, plain("demo"))
     with pytest.raises(InputError, match="the app demo runs"):
         apps.remove(engine, "demo")
     apps.remove(engine, "demo", force=True)
@@ -227,7 +265,7 @@ def test_the_proxies_of_this_host_are_not_the_machines(
     for name in ("ALL_PROXY", "HTTP_PROXY", "http_proxy"):
         monkeypatch.setenv(name, "http://192.0.2.1:3128")
     with connected(engine.target, Reporter()) as again:
-        apps.start(again, plain("demo", "true"))
+        apps.run(again, plain("demo", "true"))
     assert not any("PROXY" in text.upper() for text in with_probe.inspect("demo")["Config"]["Env"])
 
 

@@ -16,7 +16,8 @@ from servers import InProcess, OpenSSH
 from waiting import eventually
 
 from thanos_tui.console import tunnel
-from thanos_tui.errors import ConsoleError, HostError
+from thanos_tui.errors import ConsoleError, HostError, Interrupted
+from thanos_tui.events import Reporter
 
 
 class Echo:
@@ -101,6 +102,29 @@ def test_files_of_the_machine_are_seen(openssh: OpenSSH, tmp_path: Path) -> None
     with tunnel(openssh.target, "/nowhere") as way:
         assert way.exists(str(tmp_path / "there"))
         assert not way.exists(str(tmp_path / "not there"))
+
+
+def test_commands_run_beside_the_socket(openssh: OpenSSH, echo: Echo) -> None:
+    with tunnel(openssh.target, str(echo.path)) as way:
+        done = way.run(["sh", "-c", 'printf "%s" "$1"; echo oh >&2; exit 3', "-", "a  b"], Reporter(), 60)
+        assert (done.status, done.stdout, done.stderr) == (3, b"a  b", b"oh\n")
+        assert talk(way.path, b"still") == b"still"
+        with pytest.raises(ConsoleError, match="sleep 600 did not end within 1 s"):
+            way.run(["sleep", "600"], Reporter(), 1)
+        given_up = Reporter()
+        threading.Timer(0.3, given_up.cancel).start()
+        with pytest.raises(Interrupted):
+            way.run(["sleep", "600"], given_up, 600)
+        assert talk(way.path, b"still") == b"still"
+
+
+def test_a_command_whose_connection_is_lost(server: InProcess) -> None:
+    with tunnel(server.start(lambda _process: None), "/nowhere") as way:
+        threading.Timer(0.3, server.cut).start()
+        with pytest.raises(ConsoleError, match="was lost"):
+            way.run(["anything"], Reporter(), 600)
+        with pytest.raises(ConsoleError, match="was lost"):
+            way.run(["anything"], Reporter(), 600)
 
 
 def test_a_machine_that_forwards_no_sockets_is_named(server: InProcess) -> None:

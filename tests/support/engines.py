@@ -9,7 +9,7 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +30,8 @@ from thanos_tui.files import cache_dir
 from thanos_tui.images import provide
 from thanos_tui.images.store import Store
 
+# As ctr says it on a machine whose profile has no stark.
+NO_STARK = (1, b"", b'ctr: container "stark" in namespace "services.linuxkit": not found\n')
 PROBE = "localhost/thanos/probe:base"
 _RECIPES = Path(__file__).parents[1] / "apps" / "recipes"
 
@@ -101,14 +103,31 @@ def running(place: Path, size_mib: int) -> Iterator[Dockerd]:
         process.wait()
 
 
-def serve(server: InProcess, sockets: dict[str, Path], root: Path) -> Target:
-    """A machine with stark: the sockets that it has, and its files in the directory ``root``."""
+def serve(
+    server: InProcess,
+    sockets: dict[str, Path],
+    root: Path,
+    status: Callable[[], tuple[int, bytes, bytes]] = lambda: NO_STARK,
+) -> Target:
+    """A machine with stark: the sockets that it has, and its files in the directory ``root``.
+
+    status: how `stark status --json` ends there, and what it prints on stdout and stderr.
+    """
     (root / "containers/services/stark").mkdir(parents=True)
+
+    def process(asked: asyncssh.SSHServerProcess[bytes]) -> None:
+        assert asked.command is not None
+        assert asked.command.startswith("ctr --namespace services.linuxkit task exec ")
+        assert asked.command.endswith(" stark stark status --json")
+        ended, said, complained = status()
+        asked.stdout.write(said)
+        asked.stderr.write(complained)
+        asked.exit(ended)
 
     def files(channel: asyncssh.SSHServerChannel[bytes]) -> asyncssh.SFTPServer:
         return asyncssh.SFTPServer(channel, chroot=str(root).encode())
 
-    return server.start(sockets=sockets, sftp=files)
+    return server.start(process, sockets=sockets, sftp=files)
 
 
 @pytest.fixture(scope="session")

@@ -15,14 +15,20 @@ from thanos_tui.apps.containers import (
     last_lines,
     parts,
     remove,
+    restart,
+    run,
     start,
     stop,
 )
-from thanos_tui.apps.engine import Engine, connected
+from thanos_tui.apps.engine import SOCKET, Engine, connected, through
+from thanos_tui.apps.services import SERVICES_LIMIT, Service, services
 
 __all__ = [
+    "SERVICES_LIMIT",
+    "SOCKET",
     "AppState",
     "Engine",
+    "Service",
     "apps",
     "attached",
     "bring",
@@ -34,6 +40,10 @@ __all__ = [
     "load",
     "parts",
     "remove",
+    "restart",
+    "run",
+    "services",
     "start",
     "stop",
+    "through",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -97,7 +97,7 @@ def find(engine: Engine, name: str | None = None) -> AppState:
         if len(known) == 1:
             return known[0]
         if not known:
-            raise InputError(f"there is no app on {engine.target}", hint="start one: thanos-tui app run IMAGE")
+            raise InputError(f"there is no app on {engine.target}", hint="start one: `thanos-tui app run IMAGE`")
         raise InputError(
             f"there are several apps on {engine.target}", hint=f"say which: {', '.join(app.name for app in known)}"
         )
@@ -105,7 +105,7 @@ def find(engine: Engine, name: str | None = None) -> AppState:
         if app.name == name:
             return app
     close = nearest(name, (app.name for app in known))
-    hint = f"did you mean {close}?" if close else "thanos-tui app ls lists them"
+    hint = f"did you mean {close}?" if close else "`thanos-tui app ls` lists them"
     raise InputError(f"there is no app {name} on {engine.target}", hint=hint)
 
 
@@ -124,8 +124,8 @@ def parts(engine: Engine) -> frozenset[str]:
     return frozenset(part for part, paths in signs.items() if engine.tunnel.exists(*paths))
 
 
-def start(engine: Engine, app: App) -> AppState:
-    """Start an app, and see for a moment that it runs.
+def run(engine: Engine, app: App) -> AppState:
+    """Make an app and start it, and see for a moment that it runs.
 
     Raises AppError, with the last lines of its log, for one that ends at once with another status than 0; InputError or
     MachineError for one that Docker does not start, which is then not kept.
@@ -136,11 +136,39 @@ def start(engine: Engine, app: App) -> AppState:
     return find(engine, container.name)
 
 
+def start(engine: Engine, name: str) -> AppState:
+    """Start an app that has ended, with the wiring it was made with; one that runs is left alone.
+
+    Raises InputError for a name that no app has, and AppError as :func:`run` does.
+    """
+    app = find(engine, name)
+    if app.state == "running":
+        return app
+    with _starting(engine):
+        engine.api.start(app.id)
+    return _started(engine, app)
+
+
+def restart(engine: Engine, name: str, patience: int = STOP_LIMIT) -> AppState:
+    """End an app as :func:`stop` does, if it runs, and start it again. Raises as :func:`start` does."""
+    app = find(engine, name)
+    with _starting(engine):
+        engine.api.restart(app.id, timeout=patience)
+    return _started(engine, app)
+
+
+def _started(engine: Engine, app: AppState) -> AppState:
+    with engine.asking():
+        container = engine.client.containers.get(app.id)
+    _see_it_run(engine, container)
+    return find(engine, app.name)
+
+
 def attached(engine: Engine, app: App, say: Callable[[str, bool], None], *, keep: bool = True) -> int:
     """Start an app, follow what it says until it ends, and return its status; on KeyboardInterrupt it is stopped.
 
     say: takes each line, and whether it came from stderr. keep: leave the ended container there.
-    Raises as :func:`start` does for one that does not start, and ConsoleError if the connection is lost: the app then
+    Raises as :func:`run` does for one that does not start, and ConsoleError if the connection is lost: the app then
     goes on.
     """
     container = _create(engine, app)
@@ -176,13 +204,24 @@ def _create(engine: Engine, app: App) -> Container:
 
 def _begin(engine: Engine, container: Container) -> None:
     try:
-        with engine.asking():
+        with _starting(engine):
             container.start()
-    except ThanosError as error:
+    except ThanosError:
         with engine.asking():
             container.remove(force=True, v=True)
+        raise
+
+
+@contextmanager
+def _starting(engine: Engine) -> Iterator[None]:
+    """As engine.asking(); a wiring that the machine cannot give is told in our words."""
+    try:
+        with engine.asking():
+            yield
+    except ThanosError as error:
         if "/dev/snd" in error.message:
-            raise InputError(f"{engine.target} has no sound card", hint="run the app with --no-sound") from error
+            hint = "run the app without sound: `thanos-tui app run --no-sound`"
+            raise InputError(f"{engine.target} has no sound card", hint=hint) from error
         raise
 
 
@@ -204,9 +243,10 @@ def _see_it_run(engine: Engine, container: Container) -> None:
     name = container.name or ""
     cause = "for want of memory" if state.get("OOMKilled") else f"with status {status}"
     said = last_lines(engine, name) or ["(it said nothing)"]
+    there = f"it is still there: `thanos-tui app logs {name}`; `thanos-tui app rm --force {name}`"
     raise AppError(
         f"the app {name} ended at once {cause}{', and is started again and again' if again else ''}",
-        hint="\n  ".join([*said, f"it is still there: thanos-tui app logs {name}; thanos-tui app rm --force {name}"]),
+        hint="\n  ".join([*said, there]),
     )
 
 
@@ -255,7 +295,7 @@ def remove(engine: Engine, name: str, *, force: bool = False) -> None:
     """Remove an app and its log. Raises InputError for one that runs, unless by ``force``."""
     app = find(engine, name)
     if app.state in ("running", "restarting", "paused") and not force:
-        raise InputError(f"the app {name} runs", hint=f"stop it first: thanos-tui app stop {name}; or add --force")
+        raise InputError(f"the app {name} runs", hint=f"stop it first: `thanos-tui app stop {name}`; or add --force")
     with engine.asking():
         # With the volumes that nobody gave a name: they would take memory and never be found again.
         engine.api.remove_container(app.id, force=force, v=True)

@@ -75,13 +75,13 @@ class Engine:
         if "no space left on device" in said:
             return MachineError(
                 f"Docker's disk on {self.target} is full",
-                hint="remove apps (thanos-tui app rm), or build with a larger disk for them: the option stark.disk",
+                hint="remove apps (`thanos-tui app rm`), or build with a larger disk for them: the option stark.disk",
             )
         if found := re.search(r"container name \"/?([^\"]+)\" is already in use", said):
             name = found[1]
             return InputError(
                 f"there is an app {name} on {self.target} already",
-                hint=f"remove it first: thanos-tui app rm --force {name}; or give another --name",
+                hint=f"remove it first: `thanos-tui app rm --force {name}`; or give the new one another name",
             )
         if found := re.search(r"bind source path does not exist: (\S+)", said):
             return InputError(f"there is no {found[1]} on {self.target} that an app could see")
@@ -104,7 +104,15 @@ def log_hint(target: Target) -> str:
     """Where Docker says what is wrong with it."""
     if not target.name:
         return target.log_hint
-    return f"its log may say why: thanos-tui exec {target.name} -- tail /var/log/stark.log"
+    return f"its log may say why: `thanos-tui exec {target.name} -- tail /var/log/stark.log`"
+
+
+def without_stark(target: Target) -> InputError:
+    """The error to raise for a machine that has no stark."""
+    return InputError(
+        f"{target} runs no Docker: it was built without stark",
+        hint="build it again with stark=y in its profile; profiles/firefox-kiosk.thanos is one with it",
+    )
 
 
 @contextmanager
@@ -123,17 +131,23 @@ def connected(
     Raises ConsoleError if there is no session or it is lost, InputError for a machine without stark, MachineError if
     Docker does not answer in time.
     """
-    with tunnel(target, socket, ask=ask) as way:
-        api_version, arch = _wait_for(way, timeout, reporter)
-        import docker
+    with tunnel(target, socket, ask=ask) as way, through(way, reporter, timeout) as engine:
+        yield engine
 
-        # No limit of its own: an image may take as long to unpack as it takes, and a machine that hangs is noticed by
-        # the connection.
-        client = docker.DockerClient(f"unix://{way.path}", version=api_version, timeout=None)  # type: ignore[arg-type]
-        try:
-            yield Engine(client, arch, target, way)
-        finally:
-            client.close()
+
+@contextmanager
+def through(way: Tunnel, reporter: Reporter, timeout: float = READY_LIMIT) -> Iterator[Engine]:
+    """The Docker engine at the other end of a tunnel, once it answers. Raises as :func:`connected` does."""
+    api_version, arch = _wait_for(way, timeout, reporter)
+    import docker
+
+    # No limit of its own: an image may take as long to unpack as it takes, and a machine that hangs is noticed by the
+    # connection.
+    client = docker.DockerClient(f"unix://{way.path}", version=api_version, timeout=None)  # type: ignore[arg-type]
+    try:
+        yield Engine(client, arch, way.target, way)
+    finally:
+        client.close()
 
 
 def _wait_for(way: Tunnel, timeout: float, reporter: Reporter) -> tuple[str, str]:
@@ -143,10 +157,7 @@ def _wait_for(way: Tunnel, timeout: float, reporter: Reporter) -> tuple[str, str
         return found
     target = way.target
     if not way.exists(_STARK):
-        raise InputError(
-            f"{target} runs no Docker: it was built without stark",
-            hint="build it again with stark=y in its profile; profiles/firefox-kiosk.thanos is one with it",
-        )
+        raise without_stark(target)
     started = time.monotonic()
     with reporter.step("apps/ready", f"Waiting for Docker on {target}") as step:
         while time.monotonic() - started < timeout:

@@ -1,11 +1,11 @@
-"""Commands about apps, which are containers on a machine's Docker: app run, ls, logs, stop, rm, load."""
+"""Commands about apps, which are containers on a machine's Docker: app run, ls, logs, stop, start, rm, load…"""
 
 from __future__ import annotations
 
 import argparse
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -35,18 +35,32 @@ def add(commands: Any) -> None:
     parser.set_defaults(events=False)
     _add_machine(parser, _ls)
 
+    parser = commands.add_parser(
+        "status", help="how the services of a machine's stark are", description=_status.__doc__
+    )
+    parser.add_argument("machine", nargs="?", metavar="MACHINE", help="its name, or HOST:PORT with --host-key")
+    parser.add_argument("--json", action="store_true", help="a JSON list")
+    add_target_options(parser)
+    parser.set_defaults(function=_status, events=False)
+
     parser = inner.add_parser("logs", help="show what an app says", description=_logs.__doc__)
     parser.add_argument("app", nargs="?", metavar="APP", help="its name; without it the only one")
     parser.add_argument("--follow", "-f", action="store_true", help="go on with what comes, until the app ends")
     parser.add_argument("--tail", type=int, metavar="N", help="begin with the last N lines")
     _add_machine(parser, _logs)
 
-    parser = inner.add_parser("stop", help="end apps", description=_stop.__doc__)
-    parser.add_argument("apps", nargs="*", metavar="APP", help="by name; without it the only one")
-    parser.add_argument(
-        "--time", type=int, default=10, metavar="SECONDS", help="how long they may take to end (%(default)s)"
-    )
-    _add_machine(parser, _stop)
+    for name, help_text, function in (
+        ("stop", "end apps", _stop),
+        ("start", "start apps that have ended", _start),
+        ("restart", "end apps and start them again", _restart),
+    ):
+        parser = inner.add_parser(name, help=help_text, description=function.__doc__)
+        parser.add_argument("apps", nargs="*", metavar="APP", help="by name; without it the only one")
+        if function is not _start:
+            parser.add_argument(
+                "--time", type=int, default=10, metavar="SECONDS", help="how long they may take to end (%(default)s)"
+            )
+        _add_machine(parser, function)
 
     parser = inner.add_parser("rm", help="remove apps", description=_remove.__doc__)
     parser.add_argument("apps", nargs="+", metavar="APP")
@@ -114,7 +128,7 @@ def _run(arguments: argparse.Namespace, reporter: Reporter) -> int:
         if not app.name:
             app = replace(app, name=apps.free_name(engine, arguments.image))
         if arguments.detach:
-            state = apps.start(engine, app)
+            state = apps.run(engine, app)
             _tell(state, arguments.json)
             return 0
 
@@ -169,6 +183,25 @@ def _ls(arguments: argparse.Namespace, reporter: Reporter) -> int:
     return 0
 
 
+def _status(arguments: argparse.Namespace, reporter: Reporter) -> int:
+    """Show the services of a machine's stark: Docker, the X server, sound and what else is switched on. A service is
+    ready (its check really connects), starting, waiting (it ended, and is started again soon) or stopped.
+    """
+    from thanos_tui import apps, console
+    from thanos_tui.narrate import columns
+    from thanos_tui.words import uptime
+
+    target = reach(arguments.machine, arguments, reporter)
+    found = apps.services(target, lambda argv: console.capture(target, argv, timeout=apps.SERVICES_LIMIT))
+    if arguments.json:
+        print(json.dumps([service.as_dict() for service in found], indent=2))
+        return 0
+    rows: list[tuple[str, ...]] = [("SERVICE", "STATE", "SINCE", "RESTARTS", "NOTE")]
+    rows += [(each.name, each.state, uptime(each.seconds), str(each.restarts), each.note) for each in found]
+    print("\n".join(columns(rows)))
+    return 0
+
+
 def _logs(arguments: argparse.Namespace, reporter: Reporter) -> int:
     """Show what an app has said, on stdout and stderr, since it was started."""
     from thanos_tui import apps
@@ -182,14 +215,35 @@ def _logs(arguments: argparse.Namespace, reporter: Reporter) -> int:
     return 0
 
 
-def _stop(arguments: argparse.Namespace, reporter: Reporter) -> int:
-    """Ask apps to end, and kill those that do not. They stay, with their logs, until they are removed."""
+def _each(arguments: argparse.Namespace, reporter: Reporter, act: Callable[[Engine, str], object]) -> int:
+    """Do something to each app that was named; without a name to the only one."""
     from thanos_tui import apps
 
     with _engine(arguments, reporter) as engine:
         for name in arguments.apps or [apps.find(engine).name]:
-            apps.stop(engine, name, arguments.time)
+            act(engine, name)
     return 0
+
+
+def _stop(arguments: argparse.Namespace, reporter: Reporter) -> int:
+    """Ask apps to end, and kill those that do not. They stay, with their logs, until they are removed."""
+    from thanos_tui import apps
+
+    return _each(arguments, reporter, lambda engine, name: apps.stop(engine, name, arguments.time))
+
+
+def _start(arguments: argparse.Namespace, reporter: Reporter) -> int:
+    """Start apps that have ended, as they were run. One that runs is left alone; one that ends at once is told."""
+    from thanos_tui import apps
+
+    return _each(arguments, reporter, apps.start)
+
+
+def _restart(arguments: argparse.Namespace, reporter: Reporter) -> int:
+    """End apps, as `app stop` does, and start them again. One that ends at once is told."""
+    from thanos_tui import apps
+
+    return _each(arguments, reporter, lambda engine, name: apps.restart(engine, name, arguments.time))
 
 
 def _remove(arguments: argparse.Namespace, reporter: Reporter) -> int:

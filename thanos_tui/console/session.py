@@ -133,17 +133,30 @@ async def _run(target: Target, argv: Sequence[str], stdin: int, stdout: int, std
 
 async def _capture(target: Target, argv: Sequence[str], stdin: bytes, timeout: float | None) -> Finished:
     async with connect(target) as connection:
-        process = await connection.create_process(quote(argv), encoding=None)
+        return await captured(target, connection, argv, stdin, timeout)
+
+
+async def captured(
+    target: Target,
+    connection: asyncssh.SSHClientConnection,
+    argv: Sequence[str],
+    stdin: bytes = b"",
+    timeout: float | None = None,
+) -> Finished:
+    """As :func:`capture`, over a connection that is there."""
+    process = await connection.create_process(quote(argv), encoding=None)
+    try:
         with suppress(OSError):  # it has ended already, and reads nothing
             process.stdin.write(stdin)
             process.stdin.write_eof()
-        try:
-            stdout, stderr = await asyncio.wait_for(process.communicate(), timeout)
-        except TimeoutError:
-            raise ConsoleError(
-                f"{shlex.join(argv)} did not end within {timeout:.0f} s on {target}", hint=target.log_hint
-            ) from None
+        stdout, stderr = await asyncio.wait_for(process.communicate(), timeout)
         return Finished(tuple(argv), _status(target, process), stdout, stderr)
+    except TimeoutError:
+        raise ConsoleError(
+            f"{shlex.join(argv)} did not end within {timeout:.0f} s on {target}", hint=target.log_hint
+        ) from None
+    finally:
+        process.close()
 
 
 async def _attend(

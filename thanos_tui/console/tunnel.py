@@ -9,21 +9,26 @@ import asyncio
 import tempfile
 import threading
 from collections.abc import Coroutine, Iterator, Sequence
+from concurrent.futures import wait
 from contextlib import AsyncExitStack, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from thanos_tui.console.login import Ask, connect
-from thanos_tui.console.session import leave_out_asyncssh
+from thanos_tui.console.session import captured, leave_out_asyncssh
 from thanos_tui.console.target import Target
 from thanos_tui.errors import ConsoleError, HostError
+from thanos_tui.events import Reporter
+from thanos_tui.programs import Finished
 from thanos_tui.words import printable
 
 if TYPE_CHECKING:
     import asyncssh
 
 T = TypeVar("T")
+
+_POLL = 0.2  # seconds between two looks whether somebody still waits
 
 
 @dataclass(frozen=True)
@@ -50,6 +55,19 @@ class Tunnel:
     def lost(self) -> bool:
         """Whether the connection is gone; asked when something failed that it may have been the cause of."""
         return self._wait(self._lost())
+
+    def run(self, argv: Sequence[str], reporter: Reporter, timeout: float) -> Finished:
+        """Run a command on the machine and return what it said; its status is not judged.
+
+        Raises ConsoleError if the connection is lost or it takes longer than ``timeout`` seconds, Interrupted if the
+        work is cancelled.
+        """
+        future = asyncio.run_coroutine_threadsafe(self._run(argv, timeout), self._loop)
+        while not wait([future], timeout=_POLL).done:
+            if reporter.cancelled:
+                future.cancel()
+            reporter.check()
+        return future.result()
 
     def _wait(self, work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
@@ -80,6 +98,16 @@ class Tunnel:
             self._check()
             said = printable(str(error))
             raise ConsoleError(f"cannot see what {self.target} has: {said}", hint=self.target.log_hint) from error
+
+    async def _run(self, argv: Sequence[str], timeout: float) -> Finished:
+        import asyncssh
+
+        try:
+            return await captured(self.target, self._connection, argv, timeout=timeout)
+        except (asyncssh.Error, OSError) as error:
+            self._check()
+            said = printable(str(error))
+            raise ConsoleError(f"cannot run {argv[0]} on {self.target}: {said}", hint=self.target.log_hint) from error
 
     async def _lost(self) -> bool:
         # What failed may have been noticed a moment before the connection's own end is.

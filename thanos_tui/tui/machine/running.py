@@ -55,7 +55,7 @@ class Wanted:
 def run(engine: Engine, reporter: Reporter, wanted: Wanted) -> AppState:
     """Bring an app's image to the machine, start it, and see for a moment that it runs.
 
-    Raises what load(), bring() and start() of the room of apps raise.
+    Raises what load(), bring() and run() of the room of apps raise.
     """
     from thanos_tui import apps
 
@@ -68,7 +68,7 @@ def run(engine: Engine, reporter: Reporter, wanted: Wanted) -> AppState:
     if not app.name:
         app = replace(app, name=apps.free_name(engine, image))
     with reporter.step("apps/start", f"Starting {app.name}"):
-        return apps.start(engine, app)
+        return apps.run(engine, app)
 
 
 def load(engine: Engine, reporter: Reporter, path: Path) -> tuple[str, ...]:
