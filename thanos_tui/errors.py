@@ -26,7 +26,8 @@ class ThanosError(Exception):
     """Something a user can cause or mend; shown without a traceback.
 
     message: one sentence that names the thing in question.
-    hint: what to do about it, where there is something to do.
+    hint: what to do about it, where there is something to do. Commands of ours stand in it in backticks, whole or from
+    their first option on: the app puts the key that does the same in their place.
     where: a place in a file, an option or a component.
     """
 

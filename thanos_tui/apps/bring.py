@@ -170,7 +170,7 @@ def _unknown(engine: Engine, name: str, said: str, code: int) -> ThanosError:
     close = nearest(name, known)
     hints = [f"Docker says: {printable(said.strip())}"]
     hints += [f"did you mean {close}?"] if close else []
-    hints += [f"bring it from elsewhere: docker save -o FILE.tar {name}; thanos-tui app load FILE.tar"]
+    hints += [f"bring it from elsewhere: docker save -o FILE.tar {name}; `thanos-tui app load FILE.tar`"]
     kind = InputError if code == 404 else MachineError
     return kind(f"the image {name} is not on {engine.target}, not here, and cannot be fetched", hint="\n  ".join(hints))
 

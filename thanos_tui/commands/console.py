@@ -99,7 +99,7 @@ def _exec(arguments: argparse.Namespace, reporter: Reporter) -> int:
     if words and words[0] != "--":
         machine, words = words[0], words[1:]
     if words[:1] != ["--"] or len(words) < 2:
-        raise InputError("no command to run", hint="thanos-tui exec [MACHINE] -- COMMAND…")
+        raise InputError("no command to run", hint="write it as `thanos-tui exec [MACHINE] -- COMMAND…`")
     return console.run(reach(machine, arguments, reporter), words[1:])
 
 

@@ -133,9 +133,9 @@ def _which(image: str | None) -> tuple[Boot, Build | None]:
             return boot_of(Path(build.outputs[0])), build
     if profile:
         raise InputError(
-            f"{image} has not been built yet", hint=f"build and boot it: thanos-tui --replay {image} --run"
+            f"{image} has not been built yet", hint=f"build and boot it: `thanos-tui --replay {image} --run`"
         )
-    raise InputError("nothing has been built yet", hint="build a profile: thanos-tui --replay PROFILE")
+    raise InputError("nothing has been built yet", hint="build a profile: `thanos-tui --replay PROFILE`")
 
 
 def _run(arguments: argparse.Namespace, reporter: Reporter) -> int:

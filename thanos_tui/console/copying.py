@@ -175,7 +175,7 @@ async def _sftp(target: Target, connection: asyncssh.SSHClientConnection) -> Asy
     except (asyncssh.ChannelOpenError, asyncssh.SFTPError) as error:
         raise ConsoleError(
             f"{target} offers no SFTP",
-            hint=f"copy through a command: thanos-tui exec {target.name} -- cat FILE > FILE",
+            hint=f"copy through a command: `thanos-tui exec {target.name} -- cat FILE > FILE`",
         ) from error
     try:
         async with sftp:

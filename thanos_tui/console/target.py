@@ -30,5 +30,5 @@ class Target:
     def log_hint(self) -> str:
         """Where to look when the machine itself may be the cause."""
         if self.name:
-            return f"its serial log may say why: thanos-tui logs {self.name}"
+            return f"its serial log may say why: `thanos-tui logs {self.name}`"
         return "look at the machine's screen or serial log"

@@ -116,7 +116,7 @@ class Apt:
                 if not updated:
                     raise HostError(
                         f"offline, and there are no package indices for {self.suite} ({self.arch}) yet",
-                        hint="run once without --offline",
+                        hint="run once without `--offline`",
                     )
                 return
             # An age below zero means the clock went back: then nothing is known about freshness.
@@ -200,7 +200,7 @@ class Apt:
             return HostError(f"no space for package indices in {self.directory}", hint="free some space on that disk")
         return HostError(
             f"the package mirror cannot be reached: {first}",
-            hint="check the network and apt's proxy settings, or work with --offline",
+            hint="check the network and apt's proxy settings, or work with `--offline`",
         )
 
     # Solving

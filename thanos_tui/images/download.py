@@ -37,7 +37,7 @@ def fetch(packages: Iterable[Package], apt: Apt, reporter: Reporter, *, offline:
     missing = [package for package in wanted if not _verified(package)]
     if missing and offline:
         names = ", ".join(map(str, missing[:3])) + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")
-        raise HostError(f"offline, and not in the cache: {names}", hint="run once without --offline")
+        raise HostError(f"offline, and not in the cache: {names}", hint="run once without `--offline`")
     if missing:
         directory = cache_dir() / "packages"
         try:
@@ -187,7 +187,7 @@ def _failed(left: Sequence[Package], said: str) -> Exception:
             hint="nothing of it was used; try again later or choose another mirror",
         )
     if "404" in said or "File not found" in said:
-        return Gone(f"the mirror does not have {names} any more", hint="renew the lock with --update")
+        return Gone(f"the mirror does not have {names} any more", hint="renew the lock with `--update`")
     if "No space left" in said:
         return HostError(f"no space for packages in {cache_dir()}", hint="free some space on that disk")
     return HostError(f"could not download {names}: {first}", hint="check the network and apt's proxy settings")

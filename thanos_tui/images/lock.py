@@ -54,7 +54,7 @@ def load(path: Path) -> Lock | None:
         return None
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"cannot read the lock {path}: {error}") from error
-    hint = "take it from version control again, or renew it with --update"
+    hint = "take it from version control again, or renew it with `--update`"
     try:
         value = json.loads(text)
     except ValueError as error:

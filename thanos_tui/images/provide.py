@@ -140,7 +140,7 @@ def _stored(reference: str, arch: str, store: Store, locked: LockedImage | None)
     if locked is not None and locked.digest != image.digest:
         raise BuildError(
             f"the image {reference} is {image.digest[:19]} in the store, and the lock says {locked.digest[:19]}",
-            hint="bring the locked image into the store, or renew the lock with --update",
+            hint="bring the locked image into the store, or renew the lock with `--update`",
         )
     return image
 
@@ -156,7 +156,7 @@ def _built(
         if same:
             raise BuildError(
                 f"the image {reference} that the lock names is not in the store, and Docker would build another one",
-                hint="bring the locked image into the store, or renew the lock with --update",
+                hint="bring the locked image into the store, or renew the lock with `--update`",
             )
         image = docker.build(reference, arch, base, store, reporter)
     return image, LockedImage(image.digest, digest)
@@ -264,7 +264,7 @@ class _Maker:
         if pinned is not None and pinned.recipe == job.key and pinned.digest != image.digest:
             raise IntegrityError(
                 f"{job.work.reference} came out as {image.digest[:19]}, and the lock says {pinned.digest[:19]}",
-                hint="the lock was written by another version of thanos-tui or changed by hand: renew it (--update)",
+                hint="the lock was written by another version of thanos-tui or changed by hand: renew it: `--update`",
             )
 
     def download(self, packages: Iterable[Package]) -> dict[Package, Path]:

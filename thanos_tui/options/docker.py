@@ -34,7 +34,7 @@ def daemon_json(given: Mapping[str, Any]) -> str:
         if key in _OURS or key in settings:
             raise InputError(
                 f"docker.settings must not say {key!r}: another option does",
-                hint="leave it out here, and set the option: thanos-tui options docker",
+                hint="leave it out here, and set the option: `thanos-tui options docker` lists them",
                 where="docker.settings",
             )
     return json.dumps({**settings, **extra}, indent=2, sort_keys=True) + "\n"

@@ -16,6 +16,7 @@ from textual.widgets.option_list import Option
 from thanos_tui.errors import ThanosError
 from thanos_tui.tui.choosing import ChooseFile
 from thanos_tui.tui.dialog import Dialog
+from thanos_tui.tui.hints import hint
 from thanos_tui.tui.keys import key
 from thanos_tui.tui.look import look
 
@@ -109,7 +110,7 @@ class Tell(Dialog[None]):
                 if error.where:
                     yield Static(Content.styled(f"  {error.where}", "$text-muted"), id="where")
                 if error.hint:
-                    yield Static(Content(f"\n{error.hint}"), id="hint")
+                    yield Static(Content(f"\n{hint(self.app, error)}"), id="hint")
             with Horizontal(id="buttons"):
                 yield Button("Close", id="close", compact=True, variant="primary")
                 yield Button(Content.assemble(("C", "underline"), "opy"), id="copy", compact=True)

@@ -76,14 +76,19 @@ def declared() -> tuple[Declared, ...]:
             # A part that an extra brings, and that is not installed.
             if (error.name or "").startswith("thanos_tui"):
                 raise
+    order = {part: index for index, part in enumerate(_ORDER)}
+    return tuple(sorted(loaded().values(), key=lambda each: (order.get(each.part, len(order)), each.part)))
+
+
+def loaded() -> dict[str, Declared]:
+    """The actions of those parts of the app that are imported already, by name."""
     found: dict[str, Declared] = {}
     ours = {holder for holder in _subclasses(DOMNode) if holder.__module__.startswith("thanos_tui.tui.")}
     # Bases first, whose actions a subclass may declare anew; then by name, whatever was imported first.
     for holder in sorted(ours, key=lambda each: (len(each.__mro__), each.__module__, each.__qualname__)):
         for each in declarations(holder):
             found.setdefault(each.name, each)
-    order = {part: index for index, part in enumerate(_ORDER)}
-    return tuple(sorted(found.values(), key=lambda each: (order.get(each.part, len(order)), each.part)))
+    return found
 
 
 def declarations(holder: type[DOMNode]) -> Iterator[Declared]:

@@ -212,7 +212,7 @@ def _check_port(port: int, protocol: ports.Protocol) -> None:
         if machine.alive and (port, protocol) in wanted:
             raise HostError(
                 f"port {port}/{protocol} is taken by the machine {machine.name}",
-                hint=f"choose another port, or stop it: thanos-tui stop {machine.name}",
+                hint=f"choose another port, or stop it: `thanos-tui stop {machine.name}`",
             )
     ports.check_free(port, protocol)
 

@@ -179,7 +179,7 @@ def remove(name: str) -> None:
     with _alone():
         directory = root() / name
         if held(directory):
-            raise MachineError(f"machine {name} is running", hint=f"stop it first: thanos-tui stop {name}")
+            raise MachineError(f"machine {name} is running", hint=f"stop it first: `thanos-tui stop {name}`")
         try:
             shutil.rmtree(directory)
         except OSError as error:
@@ -211,7 +211,8 @@ def claim(name: str, unique: bool) -> tuple[Path, int]:
                 raise _unwritable(directory, error) from error
             if not unique:
                 raise MachineError(
-                    f"machine {name} is running already", hint=f"choose another --name, or: thanos-tui stop {name}"
+                    f"machine {name} is running already",
+                    hint=f"choose another name, or stop it: `thanos-tui stop {name}`",
                 )
             number += 1
             candidate = f"{name}-{number}"

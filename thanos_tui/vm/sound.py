@@ -168,7 +168,7 @@ def listening(machine: Machine) -> Iterator[Tap]:
     Raises MachineError where it does not run or has no sound card.
     """
     if not machine.alive:
-        raise MachineError(f"machine {machine.name} is not running", hint="start it: thanos-tui run")
+        raise MachineError(f"machine {machine.name} is not running", hint="start it: `thanos-tui run`")
     if machine.record.peripherals.sound is None:
         raise MachineError(
             f"machine {machine.name} has no sound card",

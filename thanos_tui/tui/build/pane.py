@@ -22,6 +22,7 @@ from thanos_tui.events import Event, Reporter
 from thanos_tui.tui import faults
 from thanos_tui.tui.build import drawing, report
 from thanos_tui.tui.build.work import Order, Outcome, build, last_build
+from thanos_tui.tui.hints import hint
 from thanos_tui.tui.keys import key
 from thanos_tui.tui.lines import Lines
 from thanos_tui.tui.look import look
@@ -258,7 +259,7 @@ class BuildPane(Pane):
             self._show_outcome(outcome)
         elif error is not None:
             lines: list[Line] = [(f"{look().cross} {text}", "error") for text in str(error).splitlines()[:1]]
-            log.extend([*lines, *(("  " + text.strip(), "") for text in (error.hint or "").splitlines())])
+            log.extend([*lines, *(("  " + text.strip(), "") for text in hint(self.app, error).splitlines())])
         else:
             log.append((f"{look().warning} stopped", "warning"))
         self._tell_elsewhere(error, outcome)
@@ -412,8 +413,8 @@ class BuildPane(Pane):
     def _told(self, error: ThanosError) -> Content:
         """An error in words: what, where, what to do, and the key that goes on."""
         where = f"{error.where}: " if error.where else ""
-        hint = f"\n{error.hint}" if error.hint else ""
-        return Content.assemble((f"{where}{error.message}", "$text-error"), hint, ("\nr tries again", "$text-muted"))
+        todo = f"\n{hint(self.app, error)}" if error.hint else ""
+        return Content.assemble((f"{where}{error.message}", "$text-error"), todo, ("\nr tries again", "$text-muted"))
 
     def _stale(self, run: _Run) -> bool:
         document = self.thanos.document

@@ -16,6 +16,7 @@ from textual.widgets import Button, Input, Label, Static
 
 from thanos_tui.errors import ThanosError
 from thanos_tui.tui.dialog import Dialog
+from thanos_tui.tui.hints import hint
 from thanos_tui.tui.keys import key
 from thanos_tui.tui.look import look
 
@@ -90,7 +91,7 @@ class Form(Dialog[T]):
         try:
             meant = self.read()
         except ThanosError as error:
-            said.update(f"{look().cross} {error.message}" + (f": {error.hint}" if error.hint else ""))
+            said.update(f"{look().cross} {error.message}" + (f": {hint(self.app, error)}" if error.hint else ""))
             return None
         said.update("")
         return meant

@@ -230,5 +230,5 @@ def make(columns: int, rows: int, *, backend: str | None = None, scrollback: int
         return Bittty(columns, rows, scrollback)
     raise HostError(
         f"the terminal emulator {backend} is not installed" if backend else "no terminal emulator is installed",
-        hint="install one: pip install bittty; or use `thanos-tui console` outside of the app",
+        hint="install one: pip install bittty; or outside of the app: thanos-tui console",
     )

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from thanos_tui.errors import Interrupted, ThanosError
+from thanos_tui.tui.hints import hint
 from thanos_tui.tui.terminal.widget import TerminalView
 
 Phase = Literal["connecting", "connected", "ended"]
@@ -52,7 +53,8 @@ class Session(ABC):
                 words = "stopped"
             except ThanosError as error:
                 words = error.message
-                self.view.say("\n".join([f"[{error.message}]", *(f"  {line}" for line in _hint(error)), f"[{AGAIN}]"]))
+                lines = (f"  {line}" for line in hint(self.view.app, error).splitlines())
+                self.view.say("\n".join([f"[{error.message}]", *lines, f"[{AGAIN}]"]))
             self.become("ended", words)
             await self._again.wait()
 
@@ -88,7 +90,3 @@ class Session(ABC):
     @abstractmethod
     def close(self) -> None:
         """Give up what is being waited for in a thread; run() is cancelled by its owner."""
-
-
-def _hint(error: ThanosError) -> list[str]:
-    return (error.hint or "").splitlines()
