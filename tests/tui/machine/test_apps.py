@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import shutil
 import threading
 import warnings
@@ -31,10 +32,14 @@ from thanos_tui.tui.app import ThanosApp
 from thanos_tui.tui.choosing import ChooseFile
 from thanos_tui.tui.dialogs import Choices, Prompt, Tell
 from thanos_tui.tui.lines import Lines
+from thanos_tui.tui.lineview import LineView
+from thanos_tui.tui.machine import services
 from thanos_tui.tui.machine.applog import AppLog
 from thanos_tui.tui.machine.apps import AppsView
 from thanos_tui.tui.machine.asking import Choice
+from thanos_tui.tui.machine.list import MachineList
 from thanos_tui.tui.machine.running import RunForm
+from thanos_tui.tui.machine.services import ServiceLines
 from thanos_tui.tui.styled import plain
 from thanos_tui.vm import Machine
 from thanos_tui.wiring import App
@@ -84,7 +89,7 @@ async def at_apps(pilot: Any) -> AppsView:
     """The view of apps, in which the keys count."""
     await pilot.press("4")
     pane = await pilot.app.pane("machine")
-    await until(pilot, lambda: pane.machines)
+    await until(pilot, lambda: pane.query_one(MachineList).machines)
     await pilot.press("a")
     view = pane.query_one(AppsView)
     await until(pilot, lambda: pilot.app.focused is view.query_one("#app-list"))
@@ -99,7 +104,7 @@ def log(view: AppsView) -> str:
     return _text(view.query_one(AppLog))
 
 
-def _text(lines: Lines) -> str:
+def _text(lines: LineView) -> str:
     return "\n".join(plain(lines[number]) for number in range(len(lines)))
 
 
@@ -144,7 +149,7 @@ def test_an_app_is_run_followed_halted_and_removed(app: ThanosApp, drive: Drive,
         assert "Log of demo" in str(view.query_one("#app-title", Static).content)
         assert view.query_one(AppLog).following
         await pilot.press("h")
-        await until(pilot, lambda: "Exited" in listed(view))
+        await until(pilot, lambda: "Exited" in listed(view), tell=lambda: (listed(view), notices(app), app.screen))
         await until(pilot, lambda: log(view).endswith("demo has ended"))
         await pilot.press("d")
         await until(pilot, lambda: isinstance(app.screen, Choices))
@@ -155,6 +160,91 @@ def test_an_app_is_run_followed_halted_and_removed(app: ThanosApp, drive: Drive,
         await pilot.press("enter")
         await until(pilot, lambda: "No app is here yet" in listed(view))
         assert "demo" not in docker.cli("ps", "--all")
+
+    drive(app, script)
+
+
+def test_an_app_is_started_again(app: ThanosApp, drive: Drive, docker: Dockerd) -> None:
+    plain_app(docker, "demo", "sleep", "600")
+    plain_app(docker, "fails", "sh", "-c", "echo cannot open display; exit 3")
+
+    async def script(pilot: Any) -> None:
+        view = await at_apps(pilot)
+        await until(pilot, lambda: view.app_chosen and view.app_chosen.name == "demo")
+        before = docker.inspect("demo")["State"]["Pid"]
+        await pilot.press("A")
+        await until(pilot, lambda: "starting again" in listed(view))
+        await until(pilot, lambda: "starting again" not in listed(view) and "Up" in listed(view))
+        again = docker.inspect("demo")["State"]["Pid"]
+        assert again not in (0, before)
+        await pilot.press("space")
+        await until(pilot, lambda: "starting" not in listed(view))
+        assert docker.inspect("demo")["State"]["Pid"] == again
+        docker.cli("kill", "demo")
+        await until(pilot, lambda: "Exited (137)" in listed(view))
+        await pilot.press("space")
+        await until(pilot, lambda: "Up" in listed(view))
+        # One that ends at once is told as when it is run, with the keys of this place.
+        await pilot.press("down", "space")
+        await until(pilot, lambda: isinstance(app.screen, Tell))
+        assert app.screen.error.message == "the app fails ended at once with status 3"
+        said = str(app.screen.query_one("#hint", Static).content)
+        assert "cannot open display" in said
+        assert "it is still there: a (Machine: Apps); d (Apps: Remove app)" in said
+
+    drive(app, script)
+
+
+def service(name: str, state: str = "ready", seconds: int = 40, restarts: int = 0, note: str = "") -> dict[str, Any]:
+    return {"name": name, "state": state, "pid": 7, "seconds": seconds, "restarts": restarts, "note": note}
+
+
+def test_the_services_of_stark_are_seen(
+    app: ThanosApp,
+    drive: Drive,
+    machine: Machine,
+    server: InProcess,
+    with_probe: Dockerd,
+    tmp_path: Path,
+    lead_to: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(services, "_SOON", 0.1)
+    monkeypatch.setattr(services, "_LATER", 0.1)
+    sockets: dict[str, Path] = {}
+    found = [service("docker", "starting", 12), service("xorg", "waiting", 3, 2), service("alsa")]
+    answer: list[tuple[int, bytes, bytes]] = []
+    lead_to(serve(server, sockets, tmp_path / "machine", lambda: answer[-1]))
+
+    def say(*entries: dict[str, Any]) -> None:
+        answer.append((0, json.dumps(entries).encode(), b""))
+
+    async def script(pilot: Any) -> None:
+        say(*found)
+        view = await at_apps(pilot)
+        line = view.query_one(ServiceLines)
+        # While Docker is waited for, they are what there is to be seen.
+        await until(pilot, lambda: line.display)
+        waits = "● xorg waiting 3 s – started again 2 times"
+        assert _text(line) == f" ● docker starting 12 s  {waits}  ● alsa "
+        assert "Waiting for Docker on m1" in listed(view)
+        sockets[SOCKET] = with_probe.socket
+        say(*(service(each, note="full" if each == "alsa" else "") for each in ("docker", "xorg", "alsa")))
+        await until(pilot, lambda: _text(line) == " ● docker  ● xorg  ● alsa – full ")
+        await until(pilot, lambda: "No app is here yet" in listed(view))
+        # Nobody asks while another view is shown.
+        await pilot.press("v")
+        await until(pilot, lambda: not line.display)
+        await pilot.pause(0.5)
+        say(service("docker", "stopped"))
+        await pilot.press("a")
+        await until(pilot, lambda: _text(line) == " ○ docker stopped 40 s ")
+        # A stark that does not say is no trouble here.
+        answer.append((1, b"", b"ctr: no"))
+        await until(pilot, lambda: not line.display)
+        assert "No app is here yet" in listed(view)
+        say(*found)
+        await until(pilot, lambda: line.display)
 
     drive(app, script)
 
@@ -371,14 +461,14 @@ def test_what_is_brought_there_goes_on_when_the_pane_is_left(
     app: ThanosApp, drive: Drive, docker: Dockerd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun, go_on = threading.Event(), threading.Event()
-    start = apps.start
+    run = apps.run
 
     def slow(engine: Engine, wanted: App) -> AppState:
         begun.set()
         go_on.wait()
-        return start(engine, wanted)
+        return run(engine, wanted)
 
-    monkeypatch.setattr(apps, "start", slow)
+    monkeypatch.setattr(apps, "run", slow)
 
     async def script(pilot: Any) -> None:
         view = await at_apps(pilot)
@@ -432,7 +522,7 @@ def test_a_passphrase_is_asked_for_above_the_app(app: ThanosApp, drive: Drive, d
     async def script(pilot: Any) -> None:
         await pilot.press("4")
         pane = await app.pane("machine")
-        await until(pilot, lambda: pane.machines)
+        await until(pilot, lambda: pane.query_one(MachineList).machines)
         await pilot.press("a")
         view = pane.query_one(AppsView)
         await until(pilot, lambda: isinstance(app.screen, Prompt))

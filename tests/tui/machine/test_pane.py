@@ -22,9 +22,10 @@ from thanos_tui.tui.choosing import ChooseFile
 from thanos_tui.tui.dialogs import Choices, Tell
 from thanos_tui.tui.lines import Lines
 from thanos_tui.tui.machine.form import StartForm
+from thanos_tui.tui.machine.list import MachineList
 from thanos_tui.tui.machine.pane import MachinePane
 from thanos_tui.tui.machine.screen import ScreenView
-from thanos_tui.tui.machine.views import VIEWS, ViewLine
+from thanos_tui.tui.machine.views import VIEWS, ViewLine, Views
 from thanos_tui.tui.styled import plain
 from thanos_tui.vm import Machine, input
 from thanos_tui.vm.input import Button, Point
@@ -39,7 +40,7 @@ async def at_machines(pilot: Any) -> MachinePane:
     pane = await pilot.app.pane("machine")
     assert isinstance(pane, MachinePane)
     wanted = [machine.name for machine in vm.machines()]
-    await until(pilot, lambda: [machine.name for machine in pane.machines] == wanted)
+    await until(pilot, lambda: [machine.name for machine in pane.query_one(MachineList).machines] == wanted)
     await pilot.pause()
     return pane
 
@@ -234,10 +235,10 @@ def test_the_views_show_log_boot_and_details(app: ThanosApp, drive: Drive, start
         await pilot.press("down", "enter")
         await until(pilot, lambda: app.clipboard == f"127.0.0.1:{machine.ssh_port}")
         await pilot.press("V")
-        assert pane.view == "boot"
+        assert pane.query_one(Views).current == "boot"
         assert app.focused is pane.query_one("#boot")
         await pilot.click(pane.query_one(ViewLine), offset=(12, 0))
-        assert pane.view == "log"
+        assert pane.query_one(Views).current == "log"
         await pilot.press("y")
         await until(pilot, lambda: any("SSH server" in each for each in notices(app)))
 
@@ -292,7 +293,7 @@ def test_a_machine_that_ends_by_itself_is_told_of_with_its_last_words(
         await asyncio.to_thread(vm.stop, machine)  # not by the pane
         await until(pilot, lambda: any("famous last words" in each for each in notices(app)))
         assert any("tiny has ended: it powered off" in each for each in notices(app))
-        assert pane.view == "log"
+        assert pane.query_one(Views).current == "log"
         await until(pilot, lambda: lines(pane, "log").endswith("tiny has stopped: it powered off"))
 
     drive(app, script)
@@ -358,7 +359,7 @@ def test_remove_asks_first_and_not_while_it_runs(app: ThanosApp, drive: Drive, s
         await pilot.press("D")
         await until(pilot, lambda: isinstance(app.screen, Choices))
         await pilot.press("enter")
-        await until(pilot, lambda: not pane.machines)
+        await until(pilot, lambda: not pane.query_one(MachineList).machines)
         assert not machine.directory.exists()
         said = pane.query_one("#none", Static)
         await until(pilot, lambda: "no machine yet. Build one first" in str(said.content))
@@ -398,13 +399,13 @@ def test_several_machines_are_chosen_from(app: ThanosApp, drive: Drive, start: S
     async def script(pilot: Any) -> None:
         pane = await at_machines(pilot)
         assert pane.status == "2 machines up"
-        assert pane.chosen == "one"
+        assert pane.query_one(MachineList).chosen == "one"
         await pilot.press("v")
         await until(pilot, lambda: "words of one" in lines(pane, "log"))
         pane.focus_first()
         await pilot.press("down")
         await until(pilot, lambda: lines(pane, "log").strip() == "words of two")
-        assert pane.chosen == "two"
+        assert pane.query_one(MachineList).chosen == "two"
         await pilot.press("up")
         await until(pilot, lambda: lines(pane, "log").strip() == "words of one")
 
@@ -458,7 +459,9 @@ def test_a_taken_port_is_told(app: ThanosApp, drive: Drive, start: Start) -> Non
 
     async def script(pilot: Any) -> None:
         pane = await at_machines(pilot)
-        pane.choose("two")
+        machines = pane.query_one(MachineList)
+        machines.go_to([machine.name for machine in machines.machines].index("two"))
+        await until(pilot, lambda: machines.chosen == "two")
         pane.focus_first()
         await pilot.press("enter")
         await until(pilot, lambda: isinstance(app.screen, StartForm))
@@ -486,8 +489,8 @@ def test_a_machine_that_cannot_be_seen_says_why(
         await pilot.press("escape")
         await until(pilot, lambda: view.frame is not None)
         await asyncio.to_thread(vm.stop, machine, patience=0)
-        await until(pilot, lambda: pane.view == "log")
-        pane.show("screen")
+        await until(pilot, lambda: pane.query_one(Views).current == "log")
+        pane.query_one(Views).show("screen")
         await until(pilot, lambda: any("does not run" in view.render_line(y).text for y in range(view.size.height)))
 
     drive(app, script)
@@ -515,7 +518,7 @@ def test_nothing_is_asked_of_a_machine_that_nobody_sees(
                     break
             assert len(looked) == before
             await pilot.press("4")
-            pane.show("screen")
+            pane.query_one(Views).show("screen")
             await until(pilot, lambda before=before: len(looked) > before)
 
     drive(app, script)

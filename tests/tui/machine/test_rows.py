@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from records import RECORD
 
-from thanos_tui.apps import AppState
+from thanos_tui.apps import AppState, Service
 from thanos_tui.errors import InputError
 from thanos_tui.tui.look import ASCII, UNICODE, Look
 from thanos_tui.tui.machine import rows
@@ -156,6 +156,28 @@ def test_apps_are_listed_with_their_states(look: Look, marks: str) -> None:
     for width in (40, 60, 80):
         long = (*APPS, app("x" * 100, "running", "Up", "y" * 100))
         assert all(len(text(row)) <= max(width, 60) for row in rows.apps(long, {}, width, look))
+
+
+def test_services_stand_behind_each_other_as_far_as_there_is_room() -> None:
+    def service(name: str, state: str = "ready", note: str = "", restarts: int = 0) -> Service:
+        return Service(name, state, 7, 200, restarts, note)
+
+    found = (
+        service("alsa", note="no sound card"),
+        service("docker"),
+        service("storage", note="3 % of 2 GiB used"),
+        service("wm", "waiting", "twm: cannot open display", 12),
+        service("xorg", "stopped"),
+    )
+    assert [text(row) for row in rows.services(found, 60, UNICODE)] == [
+        " ● alsa – no sound card  ● docker ",
+        " ● storage – 3 % of 2 GiB used ",
+        " ● wm waiting 3 min – started again 12 times – twm: cannot… ",
+        " ○ xorg stopped 3 min ",
+    ]
+    assert len(rows.services(found, 200, UNICODE)) == 1
+    assert all(len(text(row)) <= 20 for row in rows.services(found, 20, ASCII))
+    assert rows.services((), 80, UNICODE) == []
 
 
 def test_the_line_above_a_log_says_what_it_is_of() -> None:

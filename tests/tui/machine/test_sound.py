@@ -16,6 +16,7 @@ from thanos_tui.tui.app import ThanosApp
 from thanos_tui.tui.dialogs import Choices, Tell
 from thanos_tui.tui.look import ASCII, UNICODE
 from thanos_tui.tui.machine import meter
+from thanos_tui.tui.machine.list import MachineList
 from thanos_tui.tui.machine.meter import FLOOR, Needle
 from thanos_tui.tui.machine.sound import RecordForm, SoundLine
 from thanos_tui.vm import Machine, sound
@@ -28,7 +29,7 @@ Start = Callable[..., Machine]
 async def sound_line(pilot: Any) -> SoundLine:
     await pilot.press("4")
     pane = await pilot.app.pane("machine")
-    await until(pilot, lambda: pane.machines)
+    await until(pilot, lambda: pane.query_one(MachineList).machines)
     line = pane.query_one(SoundLine)
     assert isinstance(line, SoundLine)
     return line

@@ -15,6 +15,7 @@ from textual.widgets import Static
 from thanos_tui import apps
 from thanos_tui.errors import InputError, Interrupted, ThanosError
 from thanos_tui.events import Event, LogLine, Progress, Reporter, StepStarted
+from thanos_tui.tui.hints import hint
 from thanos_tui.tui.keys import key
 from thanos_tui.tui.lines import Lines
 from thanos_tui.tui.look import look
@@ -23,6 +24,7 @@ from thanos_tui.tui.machine.applog import AppLog
 from thanos_tui.tui.machine.link import Link
 from thanos_tui.tui.machine.log import other_start
 from thanos_tui.tui.machine.running import ARCHIVES, RunForm, Wanted, load, run
+from thanos_tui.tui.machine.services import ServiceLines
 from thanos_tui.tui.work import perform
 
 if TYPE_CHECKING:
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from thanos_tui.vm import Machine
 
 _AGAIN = 3.0  # seconds before another try, after a connection that failed or was lost
+_ALIVE = ("running", "restarting", "paused")
 _LIST = 8  # rows of the list at most; more can be scrolled to
 
 R = TypeVar("R")
@@ -57,7 +60,9 @@ class AppsView(Vertical):
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         key("apps.run", "r", "run", "Run app", "Run a container with the machine's screen and sound.", show=True),
+        key("apps.start", "space", "start", "Start", "Start an app that has ended, as it was run.", show=True),
         key("apps.halt", "h", "halt", "Halt", "Ask the app to end; after ten seconds it is killed.", show=True),
+        key("apps.restart", "A", "restart", "Start again", "Ask the app to end, and start it anew."),
         key("apps.remove", "d", "remove", "Remove app", "Remove the app, with its log and what it wrote.", show=True),
         key("apps.load", "l", "load", "Load", "Give the machine's Docker an image from a file.", show=True),
         key("apps.cancel", "escape", "cancel", "Give up", "Give up what is being brought to the machine."),
@@ -69,6 +74,7 @@ class AppsView(Vertical):
         """The apps of the machine, as they were found last."""
         self.chosen: str | None = None
         """The name of the app under the cursor."""
+        self._state: str | None = None  # of the app under the cursor, to which the last line is fitted
         self._machine: Machine | None = None  # whose apps they are
         self._seen = False
         self._said = ""  # in the place of apps, while there are none to show
@@ -85,6 +91,7 @@ class AppsView(Vertical):
         self._wanted = Wanted("")  # the app that was run last
 
     def compose(self) -> ComposeResult:
+        yield ServiceLines(id="services")
         yield Lines(cursor=True, follow=False, id="app-list")
         yield Static(id="app-title", markup=False)
         yield AppLog(id="app-log")
@@ -155,7 +162,8 @@ class AppsView(Vertical):
         def listen(event: Event) -> None:
             loop.call_soon_threadsafe(self._waiting, link, event)
 
-        def ready() -> None:
+        def tell() -> None:
+            loop.call_soon_threadsafe(self._follow)
             loop.call_soon_threadsafe(self.refresh_apps)
 
         async def ask(path: Path) -> str:
@@ -165,7 +173,7 @@ class AppsView(Vertical):
         self._say(f"Connecting to Docker on {machine.name}{look().ellipsis}")
         link = self._link = Link(machine, Reporter(listen), ask)
         try:
-            await perform(link.hold, ready)
+            await perform(link.hold, tell)
         except Interrupted:
             return
         except ThanosError as error:
@@ -180,9 +188,9 @@ class AppsView(Vertical):
         self.apps = ()
         if isinstance(error, InputError):
             self._hopeless = link.machine
-            self._say(f"{error.message}.\n{error.hint or ''}")
+            self._say(f"{error.message}.\n{hint(self.app, error)}")
         else:
-            self._say(f"{error.message}. Trying again{look().ellipsis}\n{error.hint or ''}")
+            self._say(f"{error.message}. Trying again{look().ellipsis}\n{hint(self.app, error)}")
 
     def _waiting(self, link: Link, event: Event) -> None:
         """Say what is waited for before there is a connection."""
@@ -246,6 +254,10 @@ class AppsView(Vertical):
         if self.chosen in names and listing.cursor_line != names.index(self.chosen):
             listing.go_to(names.index(self.chosen))
         app = self.app_chosen
+        state = app.state if app else None
+        if state != self._state:
+            self._state = state
+            self.refresh_bindings()
         if app is not None:
             self.query_one("#app-title", Static).update(rows.about_app(app, self.size.width, look()))
         self._follow()
@@ -256,9 +268,10 @@ class AppsView(Vertical):
         return next((app for app in self.apps if app.name == self.chosen), None)
 
     def _follow(self) -> None:
-        """Let the log follow the app that is chosen, while it is seen."""
-        link = self._link if self._seen and self._link is not None and self._link.ready else None
-        self.query_one(AppLog).watch_app(link, self.app_chosen)
+        """Let what is seen follow the services, and the app that is chosen."""
+        link = self._link if self._seen else None
+        self.query_one(ServiceLines).watch_link(link)
+        self.query_one(AppLog).watch_app(link if link is not None and link.ready else None, self.app_chosen)
 
     @on(Lines.CursorMoved, "#app-list")
     def _moved(self, event: Lines.CursorMoved) -> None:
@@ -353,28 +366,41 @@ class AppsView(Vertical):
             self._job.cancel()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
-        """Where nothing is under way, Escape is for whoever is around."""
-        return action != "cancel" or self._job is not None
+        """Where nothing is under way, Escape is for whoever is around. The last line has room for one of two."""
+        if action == "cancel":
+            return self._job is not None
+        runs = self.app_chosen is not None and self.app_chosen.state in _ALIVE
+        if action == "start":
+            return self.app_chosen is not None and not runs
+        return action != "halt" or self.app_chosen is None or runs
+
+    def action_start(self) -> None:
+        self._act("starting", apps.start)
+
+    def action_halt(self) -> None:
+        self._act("ending", apps.stop)
+
+    def action_restart(self) -> None:
+        self._act("starting again", apps.restart)
 
     @work(group="act", exit_on_error=False)
-    async def action_halt(self) -> None:
+    async def _act(self, doing: str, function: Callable[[Engine, str], object]) -> None:
         app = self._app()
-        if app is None or self._link is None:
-            return
-        await self._try(self._link, app.name, "ending", apps.stop)
+        if app is not None and self._link is not None:
+            await self._try(self._link, app.name, doing, function)
 
     @work(exclusive=True, group="ask", exit_on_error=False)
     async def action_remove(self) -> None:
         app, link = self._app(), self._link
         if app is None or link is None:
             return
-        runs = "It runs, and is killed first. " if app.state in ("running", "restarting", "paused") else ""
+        runs = "It runs, and is killed first. " if app.state in _ALIVE else ""
         choices = [("yes", "Remove it"), ("no", "Keep it")]
         about = f"{runs}Its log and what it wrote go with it; volumes with a name stay."
         if await self.thanos.ask(f"Remove {app.name}?", choices, about) == "yes":
             await self._try(link, app.name, "being removed", lambda engine, name: apps.remove(engine, name, force=True))
 
-    async def _try(self, link: Link, name: str, doing: str, function: Callable[[Engine, str], None]) -> None:
+    async def _try(self, link: Link, name: str, doing: str, function: Callable[[Engine, str], object]) -> None:
         """Do something to an app, and say so in the list meanwhile."""
         self._doing[name] = doing
         self._draw()

@@ -2,40 +2,38 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import on, work
 from textual.app import ComposeResult
-from textual.content import Content
 from textual.reactive import reactive
-from textual.widgets import ContentSwitcher, Static
+from textual.widgets import Static
 
 from thanos_tui import vm
 from thanos_tui.builds import Build, bootable, built_as, settings_for
 from thanos_tui.errors import InputError, Interrupted, ThanosError
 from thanos_tui.events import Event, LogLine, Reporter, StepStarted
+from thanos_tui.tui.hints import hint
 from thanos_tui.tui.keys import key
 from thanos_tui.tui.lines import Lines
 from thanos_tui.tui.look import look
 from thanos_tui.tui.machine import rows
 from thanos_tui.tui.machine.apps import AppsView
-from thanos_tui.tui.machine.log import SerialLog
+from thanos_tui.tui.machine.list import MachineList
 from thanos_tui.tui.machine.screen import ScreenView
 from thanos_tui.tui.machine.sound import SoundLine
-from thanos_tui.tui.machine.views import VIEWS, ViewLine
+from thanos_tui.tui.machine.views import Views
 from thanos_tui.tui.pane import Pane
 from thanos_tui.tui.work import perform
-from thanos_tui.vm import Boot, Machine, Settings, timeline
+from thanos_tui.vm import Boot, Machine, Settings
 
 if TYPE_CHECKING:
     from textual.binding import BindingType
 
 _EVERY = 1.0  # seconds between two looks at the machines
 _HIDDEN = 5  # of these looks, while the pane is hidden, only every so manieth is taken, and only if a machine runs
-_LIST = 6  # rows of the list at most; more can be scrolled to
 _OTHER = "another file"
 _IMAGES = ("-kernel", "-bios.img", ".qcow2", ".vhd", ".raw", ".img")
 
@@ -54,13 +52,10 @@ class MachinePane(Pane):
         "Machines go on running when the app ends."
     )
     DEFAULT_CSS = """
-    MachinePane #machines { height: 1; }
     MachinePane #activity { height: 1; color: $text-warning; display: none; }
     MachinePane #activity.-busy { display: block; }
-    MachinePane #views { height: 1fr; }
-    MachinePane #views > * { height: 1fr; }
-    MachinePane #none { padding: 1 2; color: $text-muted; }
-    MachinePane.-grabbed #machines { display: none; }
+    MachinePane Views { height: 1fr; }
+    MachinePane.-grabbed MachineList { display: none; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         key("machine.boot", "b", "boot_other", "Boot", "Boot the last build, or another image.", show=True),
@@ -83,26 +78,14 @@ class MachinePane(Pane):
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
-        self.machines: tuple[Machine, ...] = ()
-        self.chosen: str | None = None
-        """The name of the machine that is shown."""
         self._shown = False
         self._ticks = 0
-        self._doing: dict[str, str] = {}
         self._stopping: dict[str, Reporter] = {}
-        self._values: list[str] = []  # what copying a row of the details gives
 
     def compose(self) -> ComposeResult:
-        yield Lines(cursor=True, follow=False, id="machines")
+        yield MachineList(id="machines")
         yield Static(id="activity", markup=False)
-        yield ViewLine(id="view-line")
-        with ContentSwitcher(id="views", initial="none"):
-            yield Static(id="none", markup=False)
-            yield ScreenView(id="screen")
-            yield SerialLog(id="log")
-            yield Lines(follow=False, id="boot")
-            yield Lines(cursor=True, follow=False, id="details")
-            yield AppsView(id="apps")
+        yield Views(id="views")
         yield SoundLine(id="sound")
 
     def on_mount(self) -> None:
@@ -114,14 +97,8 @@ class MachinePane(Pane):
         return self.query_one(AppsView).under_way or self.query_one(SoundLine).under_way
 
     @property
-    def machine(self) -> Machine | None:
-        """The chosen machine, as it was found last."""
-        return next((each for each in self.machines if each.name == self.chosen), None)
-
-    @property
-    def view(self) -> str:
-        """What is shown of it: a key of VIEWS."""
-        return self.query_one(ViewLine).current
+    def _list(self) -> MachineList:
+        return self.query_one(MachineList)
 
     # Looking at machines
 
@@ -131,14 +108,14 @@ class MachinePane(Pane):
 
     def left(self) -> None:
         self._shown = False
-        self._show_view()
+        self._watch()
 
     def focus_first(self) -> None:
-        self.query_one("#machines").focus()
+        self._list.focus()
 
     def _tick(self) -> None:
         self._ticks += 1
-        running = any(machine.alive for machine in self.machines)
+        running = any(machine.alive for machine in self._list.machines)
         if self._shown or (running and self._ticks % _HIDDEN == 0):
             self._look()
 
@@ -147,45 +124,27 @@ class MachinePane(Pane):
         try:
             found = await perform(vm.machines)
         except ThanosError as error:
-            self._empty(str(error))
+            self.query_one(Views).explain(f"{error.message}\n{hint(self.app, error)}")
             return
-        before, self.machines = {machine.name: machine for machine in self.machines}, found
-        self._list()
+        before = {machine.name: machine for machine in self._list.machines}
+        self._list.show(found)
         self.status = rows.status(found)
         for machine in found:
             was = before.get(machine.name)
             if was and was.alive and not machine.alive and machine.name not in self._stopping:
                 await self._ended(machine)
-        self._show_view()
+        self._watch()
 
-    def _list(self) -> None:
-        """Show the list anew; the chosen machine stays chosen."""
-        names = [machine.name for machine in self.machines]
-        listing = self.query_one("#machines", Lines)
-        rows.fill(listing, rows.listed(self.machines, self._doing, look()))
-        listing.styles.height = max(1, min(_LIST, len(names)))
-        if self.chosen not in names:
-            running = [machine.name for machine in self.machines if machine.alive]
-            self.chosen = next(iter(running or names), None)
-        if self.chosen is not None and listing.cursor_line != names.index(self.chosen):
-            listing.go_to(names.index(self.chosen))
-        self.refresh_bindings()
-
-    def choose(self, name: str) -> None:
-        """Show this machine."""
-        self.chosen = name
-        self._list()
-        self._show_view()
-
-    @on(Lines.CursorMoved, "#machines")
-    def _moved(self, event: Lines.CursorMoved) -> None:
-        if event.index < len(self.machines) and self.machines[event.index].name != self.chosen:
-            self.chosen = self.machines[event.index].name
-            self._show_view()
+    @on(MachineList.Chosen)
+    def _watch(self) -> None:
+        """Let what shows the chosen machine look at it, while that is seen."""
+        machine = self._list.machine
+        self.query_one(SoundLine).watch_machine(machine if self._shown else None)
+        self.query_one(Views).watch_machine(machine, seen=self._shown)
 
     @on(Lines.Picked, "#machines")
     def _picked(self) -> None:
-        machine = self.machine
+        machine = self._list.machine
         if machine is not None and machine.alive:
             self.action_console()
         elif machine is not None:
@@ -202,96 +161,21 @@ class MachinePane(Pane):
             timeout=15,
             markup=False,
         )
-        if machine.name == self.chosen and self._shown:
-            self.show("log")
-
-    # The views
+        if machine.name == self._list.chosen and self._shown:
+            self.query_one(Views).show("log")
 
     def action_view(self, by: int) -> None:
-        names = list(VIEWS)
-        self.show(names[(names.index(self.view) + by) % len(names)])
+        self.query_one(Views).turn(by)
 
     def action_apps(self) -> None:
-        self.show("apps")
-        if self.machine is not None:
+        self.query_one(Views).show("apps")
+        if self._list.machine is not None:
             self.query_one(AppsView).focus()
-
-    @on(ViewLine.Chosen)
-    def _view_chosen(self, event: ViewLine.Chosen) -> None:
-        self.show(event.view)
-
-    def show(self, view: str) -> None:
-        """Show a view of the chosen machine: a key of VIEWS."""
-        focused = self.screen.focused
-        inside = focused is not None and self.query_one("#views") in focused.ancestors
-        self.query_one(ViewLine).current = view
-        self._show_view()
-        if inside and self.machine is not None:
-            self.query_one(f"#{view}").focus()
-
-    def _show_view(self) -> None:
-        """Let the view that is seen look at its machine, and no other."""
-        machine, view = self.machine, self.view
-        self.query_one(SoundLine).watch_machine(machine if self._shown else None)
-        self.query_one(AppsView).watch_machine(machine if self._shown else None, seen=view == "apps")
-        if machine is None:
-            self._empty("")
-            return
-        self.query_one("#views", ContentSwitcher).current = view
-        seen = self._shown
-        self.query_one(ScreenView).watch_machine(machine if seen and view == "screen" else None)
-        self.query_one(SerialLog).watch_machine(machine if seen and view == "log" else None)
-        if seen and view == "boot":
-            self._show_boot(machine)
-        if view == "details":
-            self._show_details(machine)
-        self._summarise()
-
-    def _empty(self, problem: str) -> None:
-        self.query_one("#views", ContentSwitcher).current = "none"
-        self._explain(problem)
-
-    @work(exclusive=True, group="empty", exit_on_error=False)
-    async def _explain(self, problem: str) -> None:
-        """Say why no machine is shown: the problem, or else that there is none yet, and how to begin."""
-        if not problem:
-            known = await perform(bootable)
-            last = f"b boots {Path(known[0]).name}, which was built last." if known else ""
-            problem = f"There is no machine yet. {last or 'Build one first: 3, or Ctrl+B.'}"
-        self.query_one("#none", Static).update(problem)
-
-    def _summarise(self) -> None:
-        line, machine = self.query_one(ViewLine), self.machine
-        said = Content("")
-        if line.current == "screen":
-            said = self.query_one(ScreenView).summary()
-        elif machine is not None and line.current == "log":
-            said = Content(f"{len(self.query_one(SerialLog))} lines")
-        elif machine is not None and line.current == "details":
-            said = Content("Enter copies a value")
-        line.said = said
-
-    @work(exclusive=True, group="boot", exit_on_error=False)
-    async def _show_boot(self, machine: Machine) -> None:
-        told = await perform(timeline.timeline, machine)
-        view = self.query_one("#boot", Lines)
-        now = time.time() - told.began if machine.alive else None
-        rows.fill(view, rows.boot(told, now, view.scrollable_content_region.width, look()))
-
-    def _show_details(self, machine: Machine) -> None:
-        facts = rows.details(machine)
-        self._values = [value for _, value in facts]
-        rows.fill(self.query_one("#details", Lines), [row for row, _ in facts])
-
-    @on(Lines.Picked, "#details")
-    def _detail_picked(self, event: Lines.Picked) -> None:
-        self.thanos.copy(self._values[event.index], "the line's value")
 
     @on(ScreenView.Grabbed)
     def _grabbed(self) -> None:
         self.set_class(self.query_one(ScreenView).grabbed, "-grabbed")
         self.refresh_bindings()
-        self._summarise()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
         """While keys go to the machine, those of the pane are not offered."""
@@ -299,8 +183,8 @@ class MachinePane(Pane):
 
     @on(ScreenView.Problem)
     def _typing_failed(self, event: ScreenView.Problem) -> None:
-        hint = f"\n{event.error.hint}" if event.error.hint else ""
-        self.notify(f"{event.error.message}{hint}", severity="warning", timeout=5, markup=False)
+        said = f"{event.error.message}\n{hint(self.app, event.error)}".strip()
+        self.notify(said, severity="warning", timeout=5, markup=False)
 
     # Starting
 
@@ -351,7 +235,7 @@ class MachinePane(Pane):
         except ThanosError as error:
             self.thanos.tell(error)
         else:
-            self.chosen = machine.name
+            self._list.chosen = machine.name
             self._look()
         finally:
             self._activity("")
@@ -383,12 +267,14 @@ class MachinePane(Pane):
 
     @work(group="stop", exit_on_error=False)
     async def _stop(self, machine: Machine, patience: float) -> None:
+        listing = self._list
+
         def tell(event: Event) -> None:
             if isinstance(event, LogLine):
-                self.app.call_from_thread(self._do, machine.name, f"stopping: {event.text}")
+                self.app.call_from_thread(listing.say, machine.name, f"stopping: {event.text}")
 
         reporter = self._stopping[machine.name] = Reporter(tell)
-        self._do(machine.name, "stopping")
+        listing.say(machine.name, "stopping")
         try:
             done = await perform(vm.stop, machine, reporter, patience)
             self.notify(f"{machine.name}: {done.how}, {done.seconds:.1f} s", timeout=3, markup=False)
@@ -399,21 +285,13 @@ class MachinePane(Pane):
         finally:
             if self._stopping.get(machine.name) is reporter:
                 self._look()
-                self._do(machine.name, "")
+                listing.say(machine.name, "")
         # Not before the list has been looked at again: that it has ended is no surprise.
         self.set_timer(2 * _EVERY, lambda: self._forget_stop(machine.name, reporter))
 
     def _forget_stop(self, name: str, reporter: Reporter) -> None:
         if self._stopping.get(name) is reporter:
             del self._stopping[name]
-
-    def _do(self, name: str, what: str) -> None:
-        """Say in the list what is being done with a machine."""
-        if what:
-            self._doing[name] = what
-        else:
-            self._doing.pop(name, None)
-        self._list()
 
     @work(group="act", exit_on_error=False)
     async def action_reboot(self) -> None:
@@ -425,7 +303,7 @@ class MachinePane(Pane):
 
     @work(exclusive=True, group="ask", exit_on_error=False)
     async def action_remove(self) -> None:
-        machine = self.machine
+        machine = self._list.machine
         if machine is None:
             return
         if machine.alive:
@@ -453,7 +331,7 @@ class MachinePane(Pane):
             await self.thanos.open_console(machine.name)
 
     def action_address(self) -> None:
-        machine = self.machine
+        machine = self._list.machine
         if machine is not None:
             self.thanos.copy(rows.address(machine), "the address of its SSH server")
 
@@ -481,7 +359,7 @@ class MachinePane(Pane):
 
     def _alive(self) -> Machine | None:
         """The chosen machine; says so where there is none, or it does not run."""
-        machine = self.machine
+        machine = self._list.machine
         if machine is None or not machine.alive:
             said = "there is no machine" if machine is None else f"{machine.name} does not run; Enter starts it again"
             self.notify(said, timeout=3, markup=False)

@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rich.cells import cell_len
+
 from thanos_tui.tui.look import Look
-from thanos_tui.words import uptime
+from thanos_tui.words import counted, uptime
 
 if TYPE_CHECKING:
-    from thanos_tui.apps import AppState
-    from thanos_tui.tui.lines import Lines
+    from thanos_tui.apps import AppState, Service
+    from thanos_tui.tui.lineview import LineView
     from thanos_tui.vm import Machine
     from thanos_tui.vm.timeline import Timeline
 
@@ -20,6 +22,7 @@ Row = tuple[tuple[str, str], ...]  # texts, each with the name of a style of tui
 _NAME = 22  # cells for the name of a step of a boot
 _STATES = {"running": "success", "starting": "accent", "stopped": "muted", "crashed": "error"}
 _APP_STATES = {"running": "success", "restarting": "warning", "paused": "warning", "dead": "error"}
+_SERVICE_STATES = {"ready": "success", "starting": "accent", "waiting": "warning"}
 _BAR = 20  # cells for how far something has come
 
 
@@ -147,6 +150,26 @@ def apps(found: Sequence[AppState], doing: dict[str, str], width: int, look: Loo
     return rows
 
 
+def services(found: Sequence[Service], width: int, look: Look) -> list[Row]:
+    """How the services are: one behind the other, in as many rows of ``width`` cells as that takes."""
+    rows: list[list[tuple[str, str]]] = []
+    room = 0
+    for service in found:
+        style = _SERVICE_STATES.get(service.state, "muted")
+        mark = look.waiting if style == "muted" else look.running
+        said = "" if service.state == "ready" else f" {service.state} {uptime(service.seconds)}"
+        again = f" {look.dash} started again {counted(service.restarts, 'time')}" if service.restarts else ""
+        note = f" {look.dash} {service.note}" if service.note else ""
+        more = look.cut(f"{said}{again}{note}", max(0, width - cell_len(service.name) - 4))
+        needed = cell_len(f" {mark} {service.name}{more} ")
+        if needed > room:
+            rows.append([])
+            room = width
+        room -= needed
+        rows[-1] += [(f" {mark} ", style), (service.name, ""), (f"{more} ", "muted" if not said else style)]
+    return [tuple(row) for row in rows]
+
+
 def about_app(app: AppState, width: int, look: Look) -> str:
     """The line above the log of an app."""
     facts = [f"Log of {app.name}", *app.ports, app.command]
@@ -162,7 +185,7 @@ def work(title: str, done: int, total: int | None, width: int, look: Look) -> st
     return f"{start}{end}"
 
 
-def fill(view: Lines, lines: Sequence[Row]) -> None:
+def fill(view: LineView, lines: Sequence[Row]) -> None:
     """Let a view show these lines, if it does not already."""
     if [view[number] for number in range(len(view))] != list(lines):
         view.replace(lines)
