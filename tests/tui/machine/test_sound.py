@@ -35,6 +35,14 @@ async def sound_line(pilot: Any) -> SoundLine:
     return line
 
 
+async def choose(pilot: Any, name: str) -> None:
+    """Put the cursor on a machine."""
+    machines = pilot.app.query_one(MachineList)
+    await until(pilot, lambda: name in [machine.name for machine in machines.machines])
+    machines.go_to([machine.name for machine in machines.machines].index(name))
+    await until(pilot, lambda: machines.chosen == name)
+
+
 def notices(app: ThanosApp) -> str:
     return "\n".join(f"{each.title} {each.message}" for each in app._notifications)
 
@@ -77,7 +85,7 @@ def test_a_silent_card_shows_silence_and_without_a_card_there_is_no_meter(
     async def script(pilot: Any) -> None:
         line = await sound_line(pilot)
         assert not line.display
-        (await app.pane("machine")).choose("quiet")
+        await choose(pilot, "quiet")
         await until(pilot, lambda: line.display)
         assert "dB" not in line.render().plain
 
@@ -141,7 +149,7 @@ def test_what_cannot_be_recorded_is_told(app: ThanosApp, drive: Drive, start: St
         await sound_line(pilot)
         await pilot.press("W")
         await until(pilot, lambda: "mute has no sound card" in notices(app))
-        (await app.pane("machine")).choose("quiet")
+        await choose(pilot, "quiet")
         await pilot.press("W")
         await until(pilot, lambda: isinstance(app.screen, RecordForm))
         Path("taken").touch()
