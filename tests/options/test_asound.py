@@ -76,7 +76,7 @@ def test_apps_play_to_a_mixer_and_record_from_another(place: Path) -> None:
     for each in (mixer, snoop):
         assert (each["ipc_perm"], each["ipc_gid"]) == ("0660", "29")
         assert each["slave"] == {
-            "pcm": {"type": "hw", "card": "thanos", "device": "0"},
+            "pcm": {"type": "hw", "card": "thanos", "device": "0", "subdevice": "0"},
             "format": "S16_LE",
             "rate": "48000",
             "channels": "2",
@@ -103,7 +103,7 @@ def test_every_option_is_where_it_belongs(place: Path) -> None:
     assert (mixer["ipc_key"], snoop["ipc_key"]) == ("71", "73")
     assert mixer["ipc_perm"] == snoop["ipc_perm"] == "0666"
     assert mixer["slave"] == {
-        "pcm": {"type": "hw", "card": "thanos", "device": "3"},
+        "pcm": {"type": "hw", "card": "thanos", "device": "3", "subdevice": "0"},
         "format": "S32_LE",
         "rate": "96000",
         "channels": "6",
@@ -118,9 +118,11 @@ def test_without_mixing_an_app_has_the_card_for_itself(place: Path) -> None:
     assert "dmix" not in text
     assert "dsnoop" not in text
     assert "period" not in text
-    card = {"type": "hw", "card": "thanos", "device": "0", "format": "S16_LE", "rate": "48000", "channels": "2"}
-    assert made["pcm.!thanos"]["playback.pcm"]["slave.pcm"]["slave.pcm"] == card
-    assert made["pcm.!thanos"]["capture.pcm"]["slave.pcm"] == card
+    card = {"type": "hw", "card": "thanos", "device": "0", "subdevice": "0"}
+    converted = {"type": "plug", "slave.format": "S16_LE", "slave.rate": "48000", "slave.channels": "2"}
+    volume = {"type": "softvol", "control": {"name": "Master Playback Volume", "card": "thanos"}, "slave.pcm": card}
+    assert made["pcm.!thanos"]["playback.pcm"] == {**converted, "slave.pcm": volume}
+    assert made["pcm.!thanos"]["capture.pcm"] == {**converted, "slave.pcm": card}
 
 
 def test_without_recording_there_is_nothing_to_record_from(place: Path) -> None:

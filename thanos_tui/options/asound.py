@@ -58,18 +58,18 @@ def _definitions(sound: Sound) -> Iterator[tuple[str, str, Block]]:
     yield "pcm", "default", _default(sound)
     # softvol is for cards without such a control; where the card has it, softvol steps aside.
     volume = {"name": "Master Playback Volume", "card": CARD}
-    play = {"type": "softvol", "slave.pcm": _end(sound, "dmix", 1, CARD, sound.device), "control": volume}
-    both: dict[str, Any] = {"type": "asym", "playback.pcm": _converted(play)}
+    play = _end(sound, "dmix", 1, CARD, sound.device, {"type": "softvol", "control": volume})
+    both: dict[str, Any] = {"type": "asym", "playback.pcm": play}
     if sound.capture:
-        both["capture.pcm"] = _converted(_end(sound, "dsnoop", 3, CARD, sound.device))
+        both["capture.pcm"] = _end(sound, "dsnoop", 3, CARD, sound.device)
     yield "pcm", CARD, {**both, **_shown("The sound card")}
     if sound.loopback:
         into = _end(sound, "dmix", 5, LOOPBACK, 0)
-        yield "pcm", LOOPBACK, {**_converted(into), **_shown("What is played here is heard in monitor")}
+        yield "pcm", LOOPBACK, {**into, **_shown("What is played here is heard in monitor")}
     if sound.loopback or sound.card == "loopback":
         # What is played to a loopback's first device is recorded from its second.
         out_of = _end(sound, "dsnoop", 7, LOOPBACK if sound.loopback else CARD, 1)
-        yield "pcm", "monitor", {**_converted(out_of), **_shown("What is played to the loopback")}
+        yield "pcm", "monitor", {**out_of, **_shown("What is played to the loopback")}
 
 
 def _default(sound: Sound) -> Block:
@@ -79,21 +79,19 @@ def _default(sound: Sound) -> Block:
         case "silence":
             block = {"type": "null"}
         case _:
-            block = _converted(CARD)
+            block = {"type": "plug", "slave.pcm": CARD}
     return {**block, **_shown("What apps use unless told otherwise")}
 
 
-def _converted(slave: Block | str) -> Block:
-    """Takes any rate, format and number of channels."""
-    return {"type": "plug", "slave.pcm": slave}
+def _end(sound: Sound, mixer: str, digit: int, card: str, device: int, volume: Block | None = None) -> Block:
+    """A card's device, for any rate, format and number of channels; behind a mixer if several apps are to share it.
 
-
-def _end(sound: Sound, mixer: str, digit: int, card: str, device: int) -> Block:
-    """A card's device, behind a mixer if several apps are to share it.
-
-    digit: an odd one, of the mixer's key; dmix takes the next number as well, for its sum of the samples.
+    digit: an odd one, of the mixer's key; dmix takes the next number as well, for its sum of the samples. volume: what
+    lies before the mixer.
     """
-    end = {"type": "hw", "card": card, "device": device}
+    # The stream is named: of a card with several the kernel would not let a mixer's second app share one, and the ends
+    # of a loopback belong together by it.
+    end: Block = {"type": "hw", "card": card, "device": device, "subdevice": 0}
     # Few cards record as many channels as they play, but both ends of a loopback have to be alike.
     loops = card == LOOPBACK or sound.card == "loopback"
     samples = {
@@ -101,15 +99,19 @@ def _end(sound: Sound, mixer: str, digit: int, card: str, device: int) -> Block:
         "rate": sound.rate,
         "channels": 2 if mixer == "dsnoop" and not loops else sound.channels,
     }
-    if not sound.mixing:
-        return {**end, **samples}
-    return {
-        "type": mixer,
-        "ipc_key": f"{sound.ipc_key}{digit}",
-        "ipc_perm": sound.ipc_permissions,
-        "ipc_gid": AUDIO,
-        "slave": {"pcm": end, **samples, "period_size": sound.period, "periods": sound.periods},
-    }
+    if sound.mixing:
+        end = {
+            "type": mixer,
+            "ipc_key": f"{sound.ipc_key}{digit}",
+            "ipc_perm": sound.ipc_permissions,
+            "ipc_gid": AUDIO,
+            "slave": {"pcm": end, **samples, "period_size": sound.period, "periods": sound.periods},
+        }
+        samples = {}
+    if volume:
+        end = {**volume, "slave.pcm": end}
+    # Without a mixer plug says what the card gets: where hw says it, the library wants longer buffers than a card has.
+    return {"type": "plug", "slave.pcm": end, **{f"slave.{name}": value for name, value in samples.items()}}
 
 
 def _shown(description: str) -> Block:
