@@ -1,44 +1,19 @@
-"""Sound of a machine with stark: what apps in containers play is heard outside."""
+"""Sound of a machine with stark: what apps in containers play is heard outside, and what goes wrong is said."""
 
 from __future__ import annotations
 
-import io
-import tarfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import json
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-import tones
 from boxes import Box
+from sounds import DRESS, bring, listen, strengths
 from waiting import eventually
-
-from thanos_tui import profile
-from thanos_tui.options import preview
 
 pytestmark = [pytest.mark.boot, pytest.mark.network, pytest.mark.long]
 
 TONE = "localhost/thanos/tone:base"
-SERVICE = "/etc/service/alsa"
-# Has the sound set up anew by the files in a directory, or with "" by the machine's own.
-DRESS = f"""
-dress() {{
-    sv -w 30 stop {SERVICE} >/dev/null
-    [ ! -e /run/dressed ] || umount /etc/asound.conf /etc/stark/alsa
-    rm -f /run/dressed
-    if [ -n "$1" ]; then
-        mount --bind "$1/asound.conf" /etc/asound.conf
-        mount --bind "$1/alsa" /etc/stark/alsa
-        touch /run/dressed
-    fi
-    sv start {SERVICE} >/dev/null
-    n=0
-    # When all is done, the script lets another take its place.
-    until grep -q watch "/proc/$(cat {SERVICE}/supervise/pid)/cmdline" || [ $n = 240 ]; do
-        n=$((n + 1))
-        usleep 500000
-    done
-}}
-"""
 
 
 @pytest.fixture
@@ -55,26 +30,8 @@ def play(stark: Box) -> Iterator[Callable[..., str]]:
         return names[-1]
 
     yield begin
-    for name in names:
-        stark.user.run("app", "rm", "--force", "--machine", stark.name, name, check=False)
-
-
-def listen(stark: Box, path: Path, seconds: float = 1.5) -> tones.Heard:
-    stark.user.run("record", stark.name, "--seconds", str(seconds), "--output", path)
-    return tones.read(path)
-
-
-def strengths(heard: tones.Heard, *frequencies: int) -> list[float] | None:
-    """How strong these tones are in a piece of a recording that is just them; None where there is no such piece.
-
-    An emulated processor on a busy host plays with gaps.
-    """
-    for piece in heard.pieces(0.25):
-        found = [piece.strength(frequency) for frequency in frequencies]
-        others = [piece.strength(frequency * factor) for frequency in frequencies for factor in (0.5, 0.94, 1.06, 2)]
-        if min(found) > 0.005 and max(others) < min(found) / 10:
-            return found
-    return None
+    if names:
+        stark.user.run("app", "rm", "--force", "--machine", stark.name, *names, check=False)
 
 
 def test_two_apps_at_once_are_heard(stark: Box, play: Callable[..., str], tmp_path: Path) -> None:
@@ -102,23 +59,32 @@ def test_the_volume_is_heard(stark: Box, play: Callable[..., str], tmp_path: Pat
         stark.inside(f"{DRESS} dress ''; rm -rf /run/sets")
 
 
-def files_of(options: Sequence[str]) -> Mapping[str, str]:
-    """What the profile says of the sound, by the name of the file."""
-    given = profile.override(profile.read("thanos: 1", "test"), ["stark=true", *options]).resolved
-    paths = ("etc/asound.conf", "etc/stark/alsa")
-    made = preview(given, Path(), "test").files
-    return {item.path.rpartition("/")[2]: item.contents or "" for item in made if item.path in paths}
+def test_who_is_not_of_the_group_gets_no_sound(stark: Box, play: Callable[..., str]) -> None:
+    play(440, 1)  # brings the image
+    wired = "--ipc host --device /dev/snd --volume /etc/asound.conf:/etc/asound.conf:ro"
+    said = stark.inside(f"docker run --rm --user 1234 {wired} --entrypoint aplay {TONE} /dev/null 2>&1; echo $?")
+    assert "Cannot get card index for thanos" in said
+    assert said.splitlines()[-1] == "1"
 
 
-def bring(stark: Box, directory: Path, sets: Sequence[Sequence[str]]) -> None:
-    """Put the files for several sets of options onto the machine: /run/sets/NUMBER."""
-    stream = io.BytesIO()
-    with tarfile.open(fileobj=stream, mode="w") as archive:
-        for number, options in enumerate(sets):
-            for name, text in files_of(options).items():
-                member = tarfile.TarInfo(f"{number}/{name}")
-                member.size = len(text.encode())
-                archive.addfile(member, io.BytesIO(text.encode()))
-    (directory / "sets.tar").write_bytes(stream.getvalue())
-    stark.user.run("cp", directory / "sets.tar", f"{stark.name}:/run/sets.tar")
-    stark.inside("rm -rf /run/sets; mkdir /run/sets; tar x -f /run/sets.tar -C /run/sets; rm /run/sets.tar")
+def state(stark: Box) -> dict[str, str]:
+    """What `stark status` says of the sound."""
+    (mine,) = [each for each in json.loads(stark.inside("stark status --json")) if each["name"] == "alsa"]
+    return {key: mine[key] for key in ("state", "note")}
+
+
+def test_a_card_that_goes_is_done_without_and_taken_again(stark: Box) -> None:
+    place = stark.inside("readlink -f /sys/class/sound/card0/device").strip()
+    driver = stark.inside(f"readlink -f {place}/driver").strip()
+    address = place.rpartition("/")[2]
+    note = "no sound card, so nobody hears what apps play; there are: none"
+    stark.inside(f"echo {address} >{driver}/unbind")
+    try:
+        eventually(lambda: state(stark) == {"state": "ready", "note": note}, tell=lambda: state(stark), pause=1)
+        assert note in stark.sh("cat /var/log/stark.log")
+        stark.inside("aplay -q -t raw -f cd -s 4410 /dev/zero")
+    finally:
+        stark.inside(f"echo {address} >{driver}/bind")
+    eventually(lambda: state(stark) == {"state": "ready", "note": ""}, tell=lambda: state(stark), pause=1)
+    assert "ICH" in stark.inside("grep '\\[thanos ' /proc/asound/cards")
+    stark.inside("modprobe -r snd-aloop || :")  # who still looks at it keeps it for a moment
