@@ -182,6 +182,27 @@ def test_what_cannot_be_is_refused(assignments: list[str], said: str) -> None:
         resolved_with(*assignments).check()
 
 
+@pytest.mark.parametrize(
+    ("assignments", "said"),
+    [
+        (["x11.outputs=2", "x11.output-names=A,B,C"], "x11.output-names: 3 names for 2 screens"),
+        (["x11.keyboard.variant=a,b"], "x11.keyboard.variant: 2 variants for 1 keyboard layout"),
+        (["x11.keyboard.layout=de,us", "x11.keyboard.variant=,,x"], "x11.keyboard.variant: 3 variants for 2"),
+    ],
+)
+def test_more_of_something_than_there_is_place_for_is_refused(
+    assignments: list[str], said: str, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=re.escape(said)):
+        rendered(tmp_path, *assignments)
+
+
+def test_problems_are_told_with_their_place() -> None:
+    with pytest.raises(InputError) as caught:
+        profile.read("thanos: 1\noptions:\n  stark: true\n  x11.resolution: 9999x9\n", "kiosk.thanos").resolved.check()
+    assert str(caught.value).startswith("kiosk.thanos:4:19: x11.resolution must be ")
+
+
 def test_a_password_longer_than_vnc_looks_at_is_refused(tmp_path: Path) -> None:
     remote = ("x11.vnc=true", "x11.vnc.remote=true", "x11.vnc.password=./word")
     (tmp_path / "word").write_text("geheim12\n")

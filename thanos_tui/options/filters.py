@@ -279,6 +279,7 @@ def make_filters(surroundings: Surroundings) -> Mapping[str, Filter]:
         "daemon-json": lambda value, _argument: docker.daemon_json(value),
         "crypt-hash": lambda value, _argument: value if value is NOTHING else crypt_hash(value),
         "vnc-password": lambda value, _argument: value if value is NOTHING else vnc_password(value),
+        "xkb-variant": lambda value, _argument: xorg.variant(value),
         "xorg-conf": lambda value, _argument: xorg.configuration(value),
         **{name: partial(_with_surroundings, filter_, surroundings) for name, filter_ in _READING.items()},
     }
@@ -301,5 +302,5 @@ READING = frozenset(_READING)
 """The filters that read files, or the environment: what they give may be another thing each time."""
 NAMES = READING | {
     *("app-files", "app-volumes", "asound-conf", "crypt-hash", "daemon-json"),
-    *("each", "flag", "join", "vnc-password", "xorg-conf"),
+    *("each", "flag", "join", "vnc-password", "xkb-variant", "xorg-conf"),
 }

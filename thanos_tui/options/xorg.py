@@ -48,8 +48,17 @@ class Screen:
 
 
 def configuration(given: Mapping[str, Any]) -> str:
-    """xorg.conf for the fields of a Screen, with a layout for each driver that may be used, named like it."""
+    """xorg.conf for the fields of a Screen, with a layout for each driver that may be used, named like it.
+
+    Raises InputError where more screens are named than there are.
+    """
     screen = Screen(**given)
+    if len(screen.names) > screen.outputs:
+        raise InputError(
+            f"{len(screen.names)} names for {screen.outputs} screens",
+            hint="x11.outputs says how many there are",
+            where="x11.output-names",
+        )
     drivers = DRIVERS if screen.driver == "auto" else (screen.driver,)
     flags: dict[str, str | int] = {
         # There is no udev that would tell of them.
@@ -152,6 +161,18 @@ def modeline(mode: str) -> str:
     across = f"{width} {sync_start} {sync_end} {total}"
     down = f"{height} {height + 3} {height + 3 + sync_lines} {height + 3 + above}"
     return f"{clock:.2f} {across} {down} -hsync +vsync"
+
+
+def variant(keyboard: Mapping[str, str]) -> str:
+    """The variants of a keyboard's layouts, with commas between them; raises InputError where there are too many."""
+    variants, layouts = (keyboard[name].split(",") for name in ("variant", "layout"))
+    if len(variants) > len(layouts):
+        raise InputError(
+            f"{len(variants)} variants for {len(layouts)} keyboard {'layout' if len(layouts) == 1 else 'layouts'}",
+            hint="x11.keyboard.layout says which layouts there are",
+            where="x11.keyboard.variant",
+        )
+    return keyboard["variant"]
 
 
 def check_sections(text: str, path: Path) -> None:
