@@ -209,4 +209,5 @@ def test_who_insists_on_a_disk_and_has_none_is_told(storage: Guest) -> None:
     done = run(storage, "disk")
     assert (done.returncode, state(storage)) == (1, "none")
     assert "there is no disk for Docker's data, and the profile wants one (stark.storage)" in done.stdout
+    assert done.stderr == ""
     assert storage.calls == ["sleep 1"] * 29

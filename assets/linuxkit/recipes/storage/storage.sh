@@ -37,6 +37,7 @@ find_ours() {
 # find_blank: sets $disk to the first disk with nothing on it
 find_blank() {
     for entry in /sys/block/*; do
+        [ -e "$entry" ] || continue
         case ${entry##*/} in loop* | ram* | zram* | fd* | sr* | nbd* | dm-* | md*) continue ;; esac
         [ "$(cat "$entry/removable" "$entry/ro")" = "0
 0" ] || continue
