@@ -415,7 +415,7 @@ def test_offline_needs_no_network(built: Built, someone: Callable[..., Someone])
 def test_offline_says_what_is_missing(someone: Callable[..., Someone]) -> None:
     user = someone(without=("store", "recipes", "packages"))
     said = user.fails(3, "--offline")
-    assert re.match(r"offline, and not in the cache: \S+ \S+.* and \d+ more\n  run once without --offline", said)
+    assert re.match(r"offline, and not in the cache: \S+ \S+.* and \d+ more\n  run once without `--offline`", said)
     shutil.rmtree(user.cache.path / "apt")
     user.lock.unlink()
     said = user.fails(3, "--offline")
