@@ -88,3 +88,21 @@ def test_docker_comes_back_when_it_is_killed(stark: Box, kept: str) -> None:
     stark.inside("stark ready --timeout 240")
     eventually(lambda: running(stark, kept), pause=1)
     assert "stark: docker ended with signal 9 after" in stark.sh(LOG)
+
+
+def test_everything_comes_back_when_stark_is_restarted(stark: Box, kept: str) -> None:
+    """The second start finds what the first has left: locks, sockets and pid files in /run and /tmp."""
+    facts = """
+    export DISPLAY=:0 XAUTHORITY=/run/stark/Xauthority
+    md5sum <$XAUTHORITY
+    xset q | grep -c 'Keyboard Control'
+    stark status --json
+    """
+    before = stark.inside(facts).splitlines()
+    stark.sh("nsenter -t 1 -m -- service restart stark")
+    stark.inside("stark ready --timeout 240")
+    after = stark.inside(facts).splitlines()
+    assert after[0] != before[0]
+    assert after[1] == before[1] == "1"
+    assert {each["state"] for each in json.loads(after[2])} == {"ready"}
+    eventually(lambda: running(stark, kept), pause=1)
