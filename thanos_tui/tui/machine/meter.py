@@ -43,7 +43,7 @@ class Needle:
 def line(needles: Sequence[Needle], width: int, look: Look) -> list[Piece]:
     """The channels side by side, each with a bar (up to the average, and a mark at the peak) and its peak in dB."""
     title = " Sound"
-    room = (width - len(title)) // len(needles) - len("  L  -60 dB")
+    room = (width - len(title) - 1) // len(needles) - len("  L  -60 dB")
     pieces: list[Piece] = [(title, "")]
     for name, needle in zip(_NAMES, needles, strict=True):
         pieces += [(f"  {name} ", ""), *_bar(needle, max(4, min(_WIDEST, room)), look)]
