@@ -13,7 +13,7 @@ pytest := .venv/bin/python -m pytest --numprocesses 2 --dist loadgroup
 
 .DEFAULT_GOAL := build
 
-.PHONY: build run setup setup-testing test test-all lint bench bench-tui clean help
+.PHONY: build run setup setup-testing test test-all lint bench bench-tui demo-firefox clean help
 
 build: setup ## set up, then build PROFILE as FORMAT into OUTPUT
 	@$(thanos) --replay $(PROFILE) --format $(FORMAT) --output $(OUTPUT) --generate-key
@@ -41,6 +41,9 @@ bench: setup-testing ## measure, side by side with upstream linuxkit where it is
 
 bench-tui: setup-testing ## measure the app, side by side with two other menuconfigs
 	@.venv/bin/python benchmarks/tui.py
+
+demo-firefox: setup-testing ## boot a kiosk with Firefox, look at its screen and listen to it
+	@.venv/bin/python docs/firefox.py
 
 clean: ## remove outputs and the virtual environment; the cache in ~/.cache/thanos-tui stays
 	@rm -rf $(OUTPUT) .venv build dist *.egg-info
