@@ -46,7 +46,7 @@ def test_a_damaged_list_is_empty(text: str, profile_file: Path) -> None:
 def test_templates_say_what_they_are_for(tmp_path: Path) -> None:
     found = {item.name: item for item in templates()}
     assert found["minimal"].about == "The least that boots in QEMU and can be logged in to over SSH"
-    assert found["thanos"].about == "ThanOS as it comes: every option at its default"
+    assert found["firefox-kiosk"].about == "One page on the whole screen, with sound"
     document = Document.new(found["minimal"].path, tmp_path)
     assert document.path is None
     assert document.directory == tmp_path
