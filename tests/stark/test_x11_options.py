@@ -15,7 +15,7 @@ from boxes import Box
 from thanos_tui import profile
 from thanos_tui.options import preview
 
-pytestmark = [pytest.mark.boot, pytest.mark.network, pytest.mark.long]
+pytestmark = [pytest.mark.boot, pytest.mark.network, pytest.mark.long, pytest.mark.timeout(1500)]
 
 
 @dataclass(frozen=True)
