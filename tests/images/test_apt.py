@@ -54,7 +54,18 @@ def test_names_what_is_unknown(mirror: Any) -> None:
     assert "absent" in str(caught.value.hint)
 
 
-@pytest.mark.parametrize("name", ["-oDebug=1", "server-", "a b", "", "x;y"])
+def test_asks_for_what_not_every_release_has_where_it_is(mirror: Any) -> None:
+    mirror.add("server", recommends="absent")
+    mirror.add("extra")
+    mirror.publish()
+    one = opened(mirror)
+    one.refresh(Reporter())
+    assert [package.name for package in one.solve(["server", "extra?", "absent?"])] == ["extra", "server"]
+    with pytest.raises(BuildError, match="has no package absent"):
+        one.solve(["server", "absent"])
+
+
+@pytest.mark.parametrize("name", ["-oDebug=1", "server-", "a b", "", "x;y", "?", "server??", "?name(server)"])
 def test_takes_no_words_for_packages_that_apt_takes_otherwise(mirror: Any, name: str) -> None:
     mirror.add("server")
     mirror.publish()

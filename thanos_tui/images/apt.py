@@ -208,11 +208,12 @@ class Apt:
     def solve(self, names: Sequence[str], check: Callable[[], None] = lambda: None) -> list[Package]:
         """The packages to be installed for ``names``, themselves included, sorted by name.
 
+        A name with ``?`` behind it is one that not every release has: it counts where there is such a package.
         Recommended packages are not taken. ``check`` raises if waiting for others is to end. Raises BuildError naming
         the package that is unknown or cannot be had.
         """
         for name in names:
-            if not _NAME.fullmatch(name):
+            if not _NAME.fullmatch(name.removesuffix("?")):
                 raise BuildError(f"{name!r} is not a package name")
         asked = sorted(set(names))
         with self._locked(fcntl.LOCK_SH, check):
@@ -221,11 +222,13 @@ class Apt:
                 return [Package(**fields) for fields in json.loads(memory.read_bytes())]
             except (OSError, ValueError, TypeError):
                 pass
-            command = ["apt-get", "-qq", "-y", "--print-uris", "install", *asked]
+            wanted = self._there(asked)
+            command = ["apt-get", "-qq", "-y", "--print-uris", "install", *wanted]
             done = programs.run(command, env=self.environment, check=False)
             if done.status != 0:
                 # Why, apt tells only in its chattier mode.
-                done = programs.run(["apt-get", "-q", "-y", "-s", "install", *asked], env=self.environment, check=False)
+                command = ["apt-get", "-q", "-y", "-s", "install", *wanted]
+                done = programs.run(command, env=self.environment, check=False)
                 raise self._unsolved(names, (done.stdout + done.stderr).decode(errors="replace"))
             archives = sorted({uri for uri, _, _ in self._index_targets()}, key=len, reverse=True)
             matches = map(_URI_LINE.match, done.stdout.decode(errors="replace").splitlines())
@@ -233,6 +236,14 @@ class Apt:
             packages.sort(key=lambda package: (package.name, package.arch))
             write_if_changed(memory, json.dumps([asdict(package) for package in packages]).encode())
         return packages
+
+    def _there(self, names: Sequence[str]) -> list[str]:
+        """The names without those with ``?`` that the release does not have."""
+        found = [name for name in names if not name.endswith("?")]
+        for name in (name.removesuffix("?") for name in names if name.endswith("?")):
+            known = programs.run(["apt-cache", "pkgnames", name], env=self.environment).stdout.decode().split()
+            found += [name] if name in known else []
+        return found
 
     def _memory(self, names: Sequence[str]) -> Path:
         """Where the answer to a question is kept as long as the indices stay as they are."""

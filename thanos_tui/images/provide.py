@@ -300,7 +300,7 @@ class _Maker:
 
         files = self.download(packages)
         # Named packages first: where two packages have a path, the one that was asked for counts.
-        order = sorted(packages, key=lambda package: (package.name not in job.selection.requested, package.name))
+        order = sorted(packages, key=lambda package: (package.name not in job.selection.named, package.name))
         tree = Tree(shelf.members(files[package], str(package)) for package in order)
         members = compose(job.selection, tree, self.debian_arch)
         if job.selection.recipe.kernel is not None:
@@ -352,9 +352,8 @@ class _Job:
         """The packages that nearly always suffice: those the recipe names, and libraries or the kernel."""
         kernel = self.selection.recipe.kernel is not None
         likely = ("linux-image-", "linux-modules-") if kernel else ("lib", "zlib")
-        return tuple(
-            one for one in self.packages if one.name in self.selection.requested or one.name.startswith(likely)
-        )
+        named = self.selection.named
+        return tuple(one for one in self.packages if one.name in named or one.name.startswith(likely))
 
     def entry(self, image: Image) -> LockedImage:
         return LockedImage(image.digest, self.key, self.family, self.selection.requested, self.packages)

@@ -145,8 +145,13 @@ class Selection:
     modules: tuple[str, ...] | None
 
     @property
+    def named(self) -> frozenset[str]:
+        """The packages the solver is asked for, whether a release must have them or not."""
+        return frozenset(name.removesuffix("?") for name in self.requested)
+
+    @property
     def requested(self) -> tuple[str, ...]:
-        """The packages the solver is asked for, sorted."""
+        """What the solver is asked for, sorted: packages, with ``?`` behind those that not every release has."""
         # Where there is a C library anyway, the busybox that uses it is a third of the static one's size.
         busybox = "busybox" if self.programs or self.libraries else "busybox-static"
         return tuple(sorted({*self.packages, *([busybox] if self.busybox else [])}))
