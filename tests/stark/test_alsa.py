@@ -11,7 +11,7 @@ from boxes import Box
 from sounds import DRESS, bring, listen, strengths
 from waiting import eventually
 
-pytestmark = [pytest.mark.boot, pytest.mark.network, pytest.mark.long]
+pytestmark = [pytest.mark.boot, pytest.mark.network]
 
 TONE = "localhost/thanos/tone:base"
 
@@ -42,6 +42,7 @@ def test_two_apps_at_once_are_heard(stark: Box, play: Callable[..., str], tmp_pa
     assert 0.5 < first / second < 2
 
 
+@pytest.mark.long
 def test_the_volume_is_heard(stark: Box, play: Callable[..., str], tmp_path: Path) -> None:
     play(440, 50)
     bring(stark, tmp_path, [["alsa.volume=100"], ["alsa.volume=30"], ["alsa.unmute=false"]])
@@ -59,6 +60,7 @@ def test_the_volume_is_heard(stark: Box, play: Callable[..., str], tmp_path: Pat
         stark.inside(f"{DRESS} dress ''; rm -rf /run/sets")
 
 
+@pytest.mark.long
 def test_who_is_not_of_the_group_gets_no_sound(stark: Box, play: Callable[..., str]) -> None:
     play(440, 1)  # brings the image
     wired = "--ipc host --device /dev/snd --volume /etc/asound.conf:/etc/asound.conf:ro"
@@ -73,6 +75,7 @@ def state(stark: Box) -> dict[str, str]:
     return {key: mine[key] for key in ("state", "note")}
 
 
+@pytest.mark.long
 def test_a_card_that_goes_is_done_without_and_taken_again(stark: Box) -> None:
     place = stark.inside("readlink -f /sys/class/sound/card0/device").strip()
     driver = stark.inside(f"readlink -f {place}/driver").strip()

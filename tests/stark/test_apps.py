@@ -13,7 +13,7 @@ from boxes import Box
 from PIL import Image, ImageColor
 from waiting import eventually
 
-pytestmark = [pytest.mark.boot, pytest.mark.network, pytest.mark.long]
+pytestmark = [pytest.mark.boot, pytest.mark.network]
 
 DEMO = "localhost/thanos/demo:base"
 BARS = ["white", "yellow", "cyan", "lime", "magenta", "red", "blue"]

@@ -4,27 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
-from boxes import Box
+from boxes import BUSYBOX, IMPORT, Box, services
 from waiting import eventually
 
-pytestmark = [pytest.mark.boot, pytest.mark.network, pytest.mark.long]
+pytestmark = [pytest.mark.boot, pytest.mark.network]
 
-IMAGE = "core/test:1"
 LOG = "cat /var/log/stark.log"
-# An image of what stark's own has: a busybox and its libraries.
-IMPORT = rf"""
-docker image inspect {IMAGE} >/dev/null 2>&1 && exit
-libraries=$(LD_TRACE_LOADED_OBJECTS=1 /bin/busybox | sed -n 's|.*[[:space:]]/\([^ ]*\) (.*|\1|p')
-cd / && tar -ch bin/busybox bin/sh $libraries | docker import --change 'CMD ["/bin/sh"]' - {IMAGE}
-"""
-
-
-def services(box: Box) -> dict[str, dict[str, Any]]:
-    """What `stark status --json` tells, by the services' names."""
-    return {each["name"]: each for each in json.loads(box.inside("stark status --json"))}
 
 
 def running(box: Box, name: str) -> bool:
@@ -34,7 +21,7 @@ def running(box: Box, name: str) -> bool:
 @pytest.fixture
 def image(stark: Box) -> str:
     stark.inside(IMPORT)
-    return IMAGE
+    return BUSYBOX
 
 
 @pytest.fixture
@@ -45,6 +32,7 @@ def kept(stark: Box, image: str) -> Iterator[str]:
     stark.inside("docker rm -f kept")
 
 
+@pytest.mark.long
 def test_all_services_are_ready_and_said_to_be(stark: Box) -> None:
     found = services(stark)
     assert {"containerd", "docker", "storage", "xorg", "alsa"} <= found.keys()
@@ -54,6 +42,7 @@ def test_all_services_are_ready_and_said_to_be(stark: Box) -> None:
     assert [line.split()[0] for line in lines] == sorted(found)
 
 
+@pytest.mark.long
 def test_docker_runs_a_container_and_confines_it(stark: Box, image: str) -> None:
     script = "read -r profile </proc/self/attr/current; echo $profile; /bin/busybox grep Seccomp: /proc/self/status"
     said = stark.inside(f"docker run --rm {image} sh -c '{script}'")
@@ -81,6 +70,7 @@ def test_nothing_but_ssh_listens_on_the_network(stark: Box) -> None:
     assert stark.inside("stat -c '%a %U %G' /run/docker.sock") == "660 root docker\n"
 
 
+@pytest.mark.long
 def test_docker_comes_back_when_it_is_killed(stark: Box, kept: str) -> None:
     before = services(stark)["docker"]["restarts"]
     stark.inside("kill -KILL $(pidof dockerd)")
@@ -90,6 +80,7 @@ def test_docker_comes_back_when_it_is_killed(stark: Box, kept: str) -> None:
     assert "stark: docker ended with signal 9 after" in stark.sh(LOG)
 
 
+@pytest.mark.long
 def test_everything_comes_back_when_stark_is_restarted(stark: Box, kept: str) -> None:
     """The second start finds what the first has left: locks, sockets and pid files in /run and /tmp."""
     facts = """

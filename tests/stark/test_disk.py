@@ -14,7 +14,7 @@ from typing import Any
 
 import certificates
 import pytest
-from boxes import Box
+from boxes import BUSYBOX, IMPORT, PROFILE, Box, services
 from road import Road
 from servers import free_port
 from sounds import listen, strengths
@@ -24,16 +24,7 @@ from thanos_tui.vm.qemu import PROGRAMS
 
 pytestmark = [pytest.mark.boot, pytest.mark.network, pytest.mark.long]
 
-PROFILE = """\
-thanos: 1
-options:
-  hostname: diskbox
-  output.formats: [kernel+initrd]
-  kernel.modules.virtualbox: false
-  kernel.modules.vmware: false
-  kernel.modules.hyperv: false
-  sshd.generate-key: true
-  stark: true
+OPTIONS = """\
   stark.storage: disk
   stark.disk: 128
   alsa.device: intel-hda
@@ -46,14 +37,7 @@ options:
   docker.address-pools: [10.99.0.0/16 24]
   docker.settings: '{"max-concurrent-downloads": 1}'
 """
-IMAGE = "core/test:1"
 LOG = "cat /var/log/stark.log"
-# An image of what stark's own has: a busybox and its libraries.
-IMPORT = rf"""
-docker image inspect {IMAGE} >/dev/null 2>&1 && exit
-libraries=$(LD_TRACE_LOADED_OBJECTS=1 /bin/busybox | sed -n 's|.*[[:space:]]/\([^ ]*\) (.*|\1|p')
-cd / && tar -ch bin/busybox bin/sh $libraries | docker import --change 'CMD ["/bin/sh"]' - {IMAGE}
-"""
 # Ends a second after it was asked to, and keeps a record of that.
 GENTLE = (
     "echo begun >>/record; trap 'busybox sleep 1; echo ended >>/record; exit' TERM; while :; do busybox sleep 1; done"
@@ -70,11 +54,6 @@ exec {qemu} "$@"
 """
 
 
-def services(box: Box) -> dict[str, dict[str, Any]]:
-    """What `stark status --json` tells, by the services' names."""
-    return {each["name"]: each for each in json.loads(box.inside("stark status --json"))}
-
-
 def running(box: Box) -> list[str]:
     return box.inside("docker ps --format '{{.Names}}'").split()
 
@@ -84,7 +63,7 @@ def user(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Road]:
     """Somebody with an image that wants a disk, an HD Audio card and a graphics card, and with certificates."""
     user = Road(tmp_path_factory.mktemp("user"))
     certificates.write(user.home)
-    (user.home / "diskbox.thanos").write_text(PROFILE)
+    (user.home / "diskbox.thanos").write_text(PROFILE + OPTIONS)
     yield user
     user.run("stop", "--all", "--timeout", "0", check=False)
 
@@ -148,7 +127,7 @@ def box(user: Road, bare: Bare, ports: dict[int, int]) -> Box:
     box.inside("stark ready --timeout 240")
     box.inside(IMPORT)
     for name, policy in (("kept", "always"), ("once", "no")):
-        box.inside(f'docker run --init -d --name {name} --restart {policy} {IMAGE} sh -c "{GENTLE}"')
+        box.inside(f'docker run --init -d --name {name} --restart {policy} {BUSYBOX} sh -c "{GENTLE}"')
     user.run("stop", "diskbox", "--timeout", "300")
     user.run("run", "--detach", *publish, build(user, "--set", "stark.disk=256"))
     box.inside("stark ready --timeout 240")
@@ -220,7 +199,7 @@ def test_published_ports_lead_into_apps(box: Box, ports: dict[int, int]) -> None
     """From the machine and from this host; from this host only where an address is published."""
     serve = "echo it is the app >/page; exec busybox httpd -f -p 80 -h /"
     published = ("--publish", "0.0.0.0:8080:80", "--publish", "8081:80")
-    box.user.run("app", "run", "--detach", *published, "--name", "server", IMAGE, "sh", "-c", serve)
+    box.user.run("app", "run", "--detach", *published, "--name", "server", BUSYBOX, "sh", "-c", serve)
     try:
         for place in ("10.0.2.15:8080", "127.0.0.1:8080", "127.0.0.1:8081"):
             assert box.inside(f"wget -qO - http://{place}/page") == "it is the app\n"
@@ -244,12 +223,12 @@ def test_a_full_disk_is_said_and_everything_works_when_there_is_room_again(box: 
     before = services(box)["docker"]["restarts"]
     fill = "busybox dd if=/dev/zero of=/big bs=1M; busybox dd if=/dev/zero of=/more bs=1k"
     try:
-        filled = box.user.run("app", "run", "--name", "big", IMAGE, "sh", "-c", fill, check=False)
+        filled = box.user.run("app", "run", "--name", "big", BUSYBOX, "sh", "-c", fill, check=False)
         assert filled.returncode == 1
         assert b"No space left on device" in filled.stderr
         eventually(lambda: services(box)["storage"]["note"].startswith("100 % of"), pause=2)
         assert "the place of Docker's data is full" in box.sh(LOG)
-        for words in (("load", "localhost/thanos/demo:base"), ("run", IMAGE, "busybox", "true")):
+        for words in (("load", "localhost/thanos/demo:base"), ("run", BUSYBOX, "busybox", "true")):
             failed = box.user.run("app", *words, check=False)
             assert failed.returncode != 0
             assert re.search(rb"Docker's disk on diskbox \(.*\) is full", failed.stderr)
@@ -263,7 +242,7 @@ def test_a_full_disk_is_said_and_everything_works_when_there_is_room_again(box: 
         box.user.run("app", "rm", "--force", "big")
     eventually(lambda: int(services(box)["storage"]["note"].split()[0]) < 90, pause=2)
     eventually(lambda: "kept" in running(box), pause=1)
-    assert box.user.out("app", "run", "--rm", IMAGE, "busybox", "echo", "works") == "works\n"
+    assert box.user.out("app", "run", "--rm", BUSYBOX, "busybox", "echo", "works") == "works\n"
 
 
 def test_an_hd_audio_card_is_heard(box: Box, tmp_path: Path) -> None:

@@ -9,9 +9,8 @@ from typing import Any
 
 import pytest
 import tones
-from boxes import Box
+from boxes import Box, booted
 from PIL import Image, ImageColor
-from road import Road
 from waiting import eventually
 
 # A busy host takes its time: its first test waits for the boot.
@@ -21,15 +20,7 @@ DEMO = "localhost/thanos/demo:base"
 TONE = "localhost/thanos/tone:base"
 BARS = ("white", "yellow", "cyan", "lime", "magenta", "red", "blue")
 SIZE = (800, 600)
-PROFILE = f"""\
-thanos: 1
-options:
-  output.formats: [kernel+initrd]
-  kernel.modules.virtualbox: false
-  kernel.modules.vmware: false
-  kernel.modules.hyperv: false
-  sshd.generate-key: true
-  stark: true
+OPTIONS = f"""\
   x11.resolution: {SIZE[0]}x{SIZE[1]}
   stark.apps:
     - --no-sound {DEMO} demo 0
@@ -41,17 +32,8 @@ options:
 
 @pytest.fixture(scope="module")
 def kiosk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
-    user = Road(tmp_path_factory.mktemp("user"))
-    profile = user.home / "kiosk.thanos"
-    profile.write_text(PROFILE)
-    user.run("--replay", profile, "--output", user.home / "out")
-    user.run("run", "--detach", user.home / "out" / "kiosk-kernel")
-    box = Box(user, "kiosk")
-    try:
-        box.inside("stark ready --timeout 600")
+    with booted(tmp_path_factory.mktemp("user"), "kiosk", OPTIONS, patience=600) as box:
         yield box
-    finally:
-        user.run("stop", "--all", "--timeout", "0", check=False)
 
 
 def inspected(kiosk: Box, name: str) -> dict[str, Any]:

@@ -8,11 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from boxes import Box
+from boxes import Box, booted
 from cryptography.hazmat.decrepit.ciphers.algorithms import TripleDES
 from cryptography.hazmat.primitives.ciphers import Cipher, modes
 from PIL import Image
-from road import Road
 from waiting import eventually
 
 from thanos_tui import tarball
@@ -29,15 +28,7 @@ from thanos_tui.vm.qmp import monitor
 pytestmark = [pytest.mark.boot, pytest.mark.network, pytest.mark.long, pytest.mark.timeout(1500)]
 
 WORD = "geheim12"
-PROFILE = """\
-thanos: 1
-options:
-  output.formats: [kernel+initrd]
-  kernel.modules.virtualbox: false
-  kernel.modules.vmware: false
-  kernel.modules.hyperv: false
-  sshd.generate-key: true
-  stark: true
+OPTIONS = """\
   alsa: false
   x11.resolution: 800x600
   x11.outputs: 2
@@ -65,18 +56,10 @@ def port() -> int:
 
 @pytest.fixture(scope="module")
 def box(tmp_path_factory: pytest.TempPathFactory, port: int) -> Iterator[Box]:
-    user = Road(tmp_path_factory.mktemp("user"))
-    (user.home / "word").write_text(WORD)
-    profile = user.home / "screens.thanos"
-    profile.write_text(PROFILE)
-    user.run("--replay", profile, "--output", user.home / "out")
-    user.run("run", "--detach", "--publish", f"{port}:5907", user.home / "out" / "screens-kernel")
-    try:
-        box = Box(user, "screens")
-        box.inside("stark ready --timeout 240")
+    home = tmp_path_factory.mktemp("user")
+    (home / "word").write_text(WORD)
+    with booted(home, "screens", OPTIONS, "--publish", f"{port}:5907") as box:
         yield box
-    finally:
-        user.run("stop", "--all", "--timeout", "0", check=False)
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from waiting import eventually
 from thanos_tui.vm import input as keys_and_pointer
 from thanos_tui.vm import registry
 
-pytestmark = [pytest.mark.boot, pytest.mark.network, pytest.mark.long]
+pytestmark = [pytest.mark.boot, pytest.mark.network]
 
 AS_CLIENT = "export DISPLAY=:0 XAUTHORITY=/run/stark/Xauthority; . /etc/stark/x11\n"
 FURNISH = 'xsetroot -cursor_name left_ptr; xsetroot -solid "$X11_BACKGROUND"\n'
@@ -97,6 +97,7 @@ def test_nothing_listens_on_the_network(stark: Box) -> None:
     assert not re.findall(r":(6000|5900)\b.*LISTEN", stark.inside("netstat -ltn\n"))
 
 
+@pytest.mark.long
 def test_a_killed_server_comes_back_with_another_cookie(stark: Box) -> None:
     """It leaves a lock and a socket behind; the file of the cookie stays the same one for those who have it mounted."""
     facts = "ls -i /run/stark/Xauthority; md5sum </run/stark/Xauthority; cat /etc/service/xorg/supervise/pid\n"
