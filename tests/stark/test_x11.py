@@ -61,10 +61,10 @@ def test_what_a_client_draws_is_seen_at_its_pixels(stark: Box, machine: registry
         stark.inside(f"{AS_CLIENT}{FURNISH}")
 
 
-def test_keys_and_the_pointer_arrive_in_a_client(stark: Box, machine: registry.Machine, xev: Callable[[], str]) -> None:
+def test_keys_and_the_pointer_arrive_in_a_client(stark: Box, xev: Callable[[], str]) -> None:
     eventually(lambda: "MapNotify" in xev())
-    keys_and_pointer.click(machine, keys_and_pointer.Point(256 / 1023, 192 / 767))
-    keys_and_pointer.type_text(machine, "aZ\n")
+    stark.user.run("click", "--machine", stark.name, "256", "25%")
+    stark.user.run("type", "--machine", stark.name, "aZ", "--key", "ret")
     eventually(lambda: "Return" in xev())
     said = xev()
     place = re.search(r"^ButtonPress event.*?root:\((\d+),(\d+)\).*?button 1", said, re.MULTILINE | re.DOTALL)

@@ -1,4 +1,4 @@
-"""Commands about machines: run, ps, stop, logs, screenshot, record, rm."""
+"""Commands about machines: run, ps, stop, logs, rm."""
 
 from __future__ import annotations
 
@@ -50,20 +50,6 @@ def add(commands: Any) -> None:
     parser.add_argument("machine", nargs="?", metavar="MACHINE")
     parser.add_argument("--follow", "-f", action="store_true", help="go on with what comes, until the machine ends")
     parser.set_defaults(function=_logs)
-
-    parser = commands.add_parser("screenshot", help="save a machine's screen as PNG", description=_screenshot.__doc__)
-    parser.add_argument("machine", nargs="?", metavar="MACHINE")
-    parser.add_argument("--output", "-o", type=Path, metavar="FILE", help="default: MACHINE.png")
-    parser.set_defaults(function=_screenshot)
-
-    parser = commands.add_parser("record", help="save what a machine plays as WAV", description=_record.__doc__)
-    parser.add_argument("machine", nargs="?", metavar="MACHINE")
-    parser.add_argument(
-        "--seconds", "-s", type=float, default=10.0, metavar="N", help="how long to listen (%(default)g)"
-    )
-    parser.add_argument("--output", "-o", type=Path, metavar="FILE", help="default: MACHINE.wav")
-    parser.add_argument("--json", action="store_true", help="events, and the recording at the end, as JSON lines")
-    parser.set_defaults(function=_record)
 
     parser = commands.add_parser("rm", help="forget a machine that has ended", description=_remove.__doc__)
     parser.add_argument("machines", nargs="+", metavar="MACHINE")
@@ -251,32 +237,6 @@ def _logs(arguments: argparse.Namespace, reporter: Reporter) -> int:
 
     for line in vm.logs(_named(arguments.machine), arguments.follow, reporter):
         print(line, flush=True)
-    return 0
-
-
-def _screenshot(arguments: argparse.Namespace, _reporter: Reporter) -> int:
-    """Save what a machine's screen shows now; prints the file's name."""
-    from thanos_tui import vm
-
-    machine = vm.find(arguments.machine)
-    path = arguments.output or Path(f"{machine.name}.png")
-    vm.screenshot(machine, path)
-    print(path)
-    return 0
-
-
-def _record(arguments: argparse.Namespace, reporter: Reporter) -> int:
-    """Save what a machine's sound card plays from now on, silence included; prints the file's name."""
-    from thanos_tui import vm
-    from thanos_tui.vm import sound
-
-    machine = vm.find(arguments.machine)
-    path = arguments.output or Path(f"{machine.name}.wav")
-    recording = sound.record(machine, arguments.seconds, path, reporter)
-    if arguments.json:
-        print(json.dumps({"event": "recording", "machine": machine.name, **recording.as_dict()}))
-    else:
-        print(path)
     return 0
 
 

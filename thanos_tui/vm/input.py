@@ -6,6 +6,7 @@ the keyboard layout of the guest. Text is typed as on a US keyboard, which is wh
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ FULL = 0x7FFF  # QEMU's absolute axes go from 0 to this, whatever the size of th
 # emulation a busy guest fetches them late, and what does not fit is lost without a word.
 PACE = 0.02
 
+_CHORD = re.compile(r"[a-z0-9_]+(-[a-z0-9_]+)*")
 _SHIFTED = "shift"
 _PLAIN: Mapping[str, str] = {
     " ": "spc",
@@ -78,6 +80,16 @@ def chord_of(character: str) -> Chord:
 def chords_of(text: str) -> tuple[Chord, ...]:
     """The chords that type a text, for press(). Raises InputError, naming the first character without a key."""
     return tuple(chord_of(character) for character in text.replace("\r\n", "\n"))
+
+
+def chord_named(text: str) -> Chord:
+    """The chord that a text such as ``ctrl-alt-f2`` names: QEMU's names of keys, pressed together.
+
+    Raises InputError for what cannot be such a name; which names there are, QEMU knows.
+    """
+    if not _CHORD.fullmatch(text):
+        raise InputError(f"{text!r} names no keys", hint="QEMU's names, such as a, ret, f2, pgup or ctrl-alt-delete")
+    return tuple(text.split("-"))
 
 
 def type_text(machine: Machine, text: str) -> None:
