@@ -33,7 +33,8 @@ def engine(with_probe: Dockerd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     stand_in = (
         "printf '#!/bin/sh\\necho installs \"$@\"\\n' >/bin/apk; chmod 0755 /bin/apk; mkdir -p /etc; touch /etc/group"
     )
-    (tmp_path / "Dockerfile").write_text(f"FROM {PROBE}\nRUN {stand_in}\n")
+    # Another one for each test: else Docker would take over what it has made for one before.
+    (tmp_path / "Dockerfile").write_text(f"FROM {PROBE}\nRUN {stand_in}; echo {tmp_path} >/made-for\n")
     with_probe.cli("build", "--tag", BASE, str(tmp_path))
     monkeypatch.setenv("DOCKER_HOST", f"unix://{with_probe.socket}")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))

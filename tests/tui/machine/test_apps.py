@@ -150,7 +150,7 @@ def test_an_app_is_run_followed_halted_and_removed(app: ThanosApp, drive: Drive,
         assert view.query_one(AppLog).following
         await pilot.press("h")
         await until(pilot, lambda: "Exited" in listed(view), tell=lambda: (listed(view), notices(app), app.screen))
-        await until(pilot, lambda: log(view).endswith("demo has ended"))
+        await until(pilot, lambda: log(view).endswith("demo has ended"), tell=lambda: log(view))
         await pilot.press("d")
         await until(pilot, lambda: isinstance(app.screen, Choices))
         await pilot.press("escape")

@@ -67,7 +67,9 @@ class AppLog(Lines):
             if self._reading is reading:
                 self.replace([(error.message, "warning")])
         else:
-            if self._reading is reading and app.state == "running":
+            # One that was only made when it was looked at may have begun before its log was asked for.
+            ran = app.state == "running" or (app.state == "created" and not fresh)
+            if self._reading is reading and ran:
                 if fresh:
                     self.clear()
                 self.append((f"{look().dash} {app.name} has ended", "muted"))

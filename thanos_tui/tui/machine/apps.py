@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 _AGAIN = 3.0  # seconds before another try, after a connection that failed or was lost
 _ALIVE = ("running", "restarting", "paused")
 _LIST = 8  # rows of the list at most; more can be scrolled to
+_NO_LINK = "there is no connection to Docker"
 
 R = TypeVar("R")
 
@@ -385,13 +386,17 @@ class AppsView(Vertical):
 
     @work(group="act", exit_on_error=False)
     async def _act(self, doing: str, function: Callable[[Engine, str], object]) -> None:
-        app = self._app()
-        if app is not None and self._link is not None:
-            await self._try(self._link, app.name, doing, function)
+        app, link = self._app(), self._link
+        if link is None:
+            self.notify(_NO_LINK, timeout=3, markup=False)
+        elif app is not None:
+            await self._try(link, app.name, doing, function)
 
     @work(exclusive=True, group="ask", exit_on_error=False)
     async def action_remove(self) -> None:
         app, link = self._app(), self._link
+        if link is None:
+            self.notify(_NO_LINK, timeout=3, markup=False)
         if app is None or link is None:
             return
         runs = "It runs, and is killed first. " if app.state in _ALIVE else ""
@@ -416,7 +421,7 @@ class AppsView(Vertical):
     def _usable(self) -> Link | None:
         """The connection for another job; says so where there is none, or a job is under way."""
         if self._link is None or not self._link.ready:
-            self.notify("there is no connection to Docker", timeout=3, markup=False)
+            self.notify(_NO_LINK, timeout=3, markup=False)
         elif self._job is not None:
             self.notify(f"{self.under_way} is under way; Esc gives it up", timeout=3, markup=False)
         else:
