@@ -33,7 +33,7 @@ def row(what: str, runs: list[Run], size: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--runs", type=int, default=5, help="runs of the quick cases (the median is told)")
-    parser.add_argument("--profile", type=Path, default=TOP / "profiles/thanos.thanos")
+    parser.add_argument("--profile", type=Path, default=TOP / "benchmarks/base.thanos")
     parser.add_argument("--skip-cold", action="store_true", help="start from the user's own store and packages")
     arguments = parser.parse_args()
 
