@@ -41,6 +41,7 @@ def test_it_boots_and_powers_off(road: Road, boot: Callable[..., str], form: str
     assert road.machine(name)["state"] == "stopped"
 
 
+@pytest.mark.long  # two boots, one after the other
 def test_it_reboots(road: Road, boot: Callable[..., str]) -> None:
     name = boot("kernel+initrd", "again")
     first = road.guest(name, "cat", "/proc/sys/kernel/random/boot_id")
