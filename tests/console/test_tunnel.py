@@ -7,13 +7,14 @@ import socket
 import stat
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 import asyncssh
 import pytest
 from servers import InProcess, OpenSSH
-from waiting import eventually
+from waiting import LIMIT, eventually
 
 from thanos_tui.console import tunnel
 from thanos_tui.errors import ConsoleError, HostError, Interrupted
@@ -153,6 +154,21 @@ def test_a_connection_that_is_lost_is_noticed(server: InProcess, echo: Echo) -> 
         for ask in (way.answers, lambda: way.exists("/")):
             with pytest.raises(ConsoleError, match="was lost"):
                 ask()
+
+
+def test_who_connects_while_the_connection_is_lost_is_hung_up_on(server: InProcess, echo: Echo) -> None:
+    """asyncssh's own forwarding keeps some of them waiting: those it accepted at the very moment."""
+    target = server.start(sockets={"/echo": echo.path})
+    with tunnel(target, "/echo") as way:
+        server.cut()
+        for _ in range(100):
+            with socket.socket(socket.AF_UNIX) as client:
+                client.settimeout(LIMIT)
+                client.connect(str(way.path))
+                with suppress(ConnectionError):
+                    client.sendall(b"x")
+                    assert client.recv(1) in (b"x", b"")
+        assert way.lost()
 
 
 def test_another_host_key_is_refused(server: InProcess) -> None:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_CHUNK = 64 * 1024  # bytes carried at once
 _POLL = 0.2  # seconds between two looks whether somebody still waits
 
 
@@ -120,6 +121,34 @@ class Tunnel:
             raise ConsoleError(f"the connection to {self.target} was lost", hint=self.target.log_hint)
 
 
+async def _forward(
+    connection: asyncssh.SSHClientConnection, remote: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+) -> None:
+    """Carry what one client here and the machine's end say to each other, until that end or the connection closes."""
+    import asyncssh
+
+    async def carry(source: Any, sink: Any) -> None:
+        with suppress(OSError, asyncssh.Error):
+            while data := await source.read(_CHUNK):
+                sink.write(data)
+                await sink.drain()
+            sink.write_eof()
+
+    try:
+        far_reader, far_writer = await connection.open_unix_connection(remote)
+        there = asyncio.create_task(carry(reader, far_writer))
+        try:
+            await carry(far_reader, writer)
+            await far_writer.wait_closed()
+        finally:
+            there.cancel()
+            far_writer.close()
+    except asyncssh.Error:
+        pass  # nobody listens there, or the connection is lost; who connected here sees it hung up
+    finally:
+        writer.close()
+
+
 @contextmanager
 def tunnel(target: Target, remote: str, *, ask: Ask | None = None) -> Iterator[Tunnel]:
     """Log in and bring the socket ``remote`` here until the end of the block. ask: as for connect().
@@ -141,8 +170,14 @@ def tunnel(target: Target, remote: str, *, ask: Ask | None = None) -> Iterator[T
 
         async def open_up() -> asyncssh.SSHClientConnection:
             connection = await inside.enter_async_context(connect(target, ask=ask))
+
+            async def forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+                await _forward(connection, remote, reader, writer)
+
             try:
-                await inside.enter_async_context(connection.forward_local_path(str(path), remote))
+                # Ours and not asyncssh's, which stops listening when the connection is lost: asyncio then forgets whom
+                # it just accepted, who waits for ever. This one listens to the end, and hangs up on who comes too late.
+                server = await asyncio.start_unix_server(forward, path)
             except OSError as error:
                 said = error.strerror or str(error)
                 hint = (
@@ -151,6 +186,7 @@ def tunnel(target: Target, remote: str, *, ask: Ask | None = None) -> Iterator[T
                     else None
                 )
                 raise HostError(f"cannot make the socket {path}: {said}", hint=hint) from error
+            inside.callback(server.close)
             return connection
 
         # In this thread, which can ask for a passphrase and be interrupted; from here on the loop is the other one's.
