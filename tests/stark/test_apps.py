@@ -51,6 +51,7 @@ def test_an_app_made_by_its_recipe_is_brought_and_draws(app: App, stark: Box, tm
     (state,) = listed(app)
     assert (state["name"], state["image"], state["state"]) == ("demo", DEMO, "running")
     expected = [ImageColor.getrgb(name) for name in BARS]
+    stark.put_arrow_away()
     eventually(lambda: colours(stark, tmp_path) == expected, tell=lambda: colours(stark, tmp_path))
     app("stop")
     assert listed(app)[0]["state"] == "exited"

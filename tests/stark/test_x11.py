@@ -11,20 +11,10 @@ from boxes import Box
 from PIL import Image
 from waiting import eventually
 
-from thanos_tui.vm import input as keys_and_pointer
-from thanos_tui.vm import registry
-
 pytestmark = [pytest.mark.boot, pytest.mark.network]
 
 AS_CLIENT = "export DISPLAY=:0 XAUTHORITY=/run/stark/Xauthority; . /etc/stark/x11\n"
 FURNISH = 'xsetroot -cursor_name left_ptr; xsetroot -solid "$X11_BACKGROUND"\n'
-
-
-@pytest.fixture
-def machine(stark: Box, monkeypatch: pytest.MonkeyPatch) -> registry.Machine:
-    """The machine as its keyboard and pointer are reached."""
-    monkeypatch.setenv("XDG_STATE_HOME", stark.user.environment["XDG_STATE_HOME"])
-    return registry.find(stark.name)
 
 
 @pytest.fixture
@@ -41,9 +31,9 @@ def test_the_screen_has_the_size_that_the_profile_says(stark: Box, tmp_path: Pat
     assert "current 1024 x 768" in stark.inside(f"{AS_CLIENT}xrandr\n")
 
 
-def test_what_a_client_draws_is_seen_at_its_pixels(stark: Box, machine: registry.Machine, tmp_path: Path) -> None:
+def test_what_a_client_draws_is_seen_at_its_pixels(stark: Box, tmp_path: Path) -> None:
     """xsetroot's grid: every 16th column and every 8th row, from the upper left corner."""
-    keys_and_pointer.move(machine, keys_and_pointer.Point(1, 1))  # its arrow would be in the way
+    stark.put_arrow_away()
     stark.inside(f"{AS_CLIENT}xsetroot -mod 16 8 -fg '#ff0000' -bg '#0040ff'\n")
 
     def seen() -> bool:

@@ -53,6 +53,10 @@ class Box:
         self.user.run("screenshot", self.name, "--output", path)
         return path
 
+    def put_arrow_away(self) -> None:
+        """Have the pointer in the lower right corner, where its arrow hides nothing that a test looks for."""
+        self.user.run("click", "--machine", self.name, "100%", "100%")
+
 
 @contextmanager
 def booted(home: Path, name: str, options: str, *words: str, patience: int = 240) -> Iterator[Box]:
