@@ -8,6 +8,7 @@ import io
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -142,18 +143,38 @@ BOOTABLE: Mapping[str, Callable[[Job], Written]] = {
 
 
 class _Hashing:
-    """A stream to write to, which hashes on the way."""
+    """A stream to write to, which hashes on the way, in a thread of its own: hashing takes as long as all the rest."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
         self._digest = hashlib.sha256()
+        self._worker = ThreadPoolExecutor(1, "hashing")
+        self._held: list[bytes] = []
+        self._size = 0
+        self._before: Future[None] | None = None
 
     def write(self, data: bytes) -> int:
-        self._digest.update(data)
+        self._held.append(data)
+        self._size += len(data)
+        if self._size >= _MIB:
+            self._hand_over()
         return self._stream.write(data)
 
     def sha256(self) -> str:
+        self._hand_over()
+        self._worker.shutdown()
         return self._digest.hexdigest()
+
+    def _hand_over(self) -> None:
+        # One batch at a time: a disk that is faster than the hash must not fill the memory.
+        if self._before:
+            self._before.result()
+        self._before = self._worker.submit(self._update, self._held)
+        self._held, self._size = [], 0
+
+    def _update(self, batch: Sequence[bytes]) -> None:
+        for data in batch:
+            self._digest.update(data)
 
 
 class _Reader(io.RawIOBase):

@@ -33,14 +33,19 @@ class Package:
 
 def cached(package: Package) -> Path:
     """Where a package is, or will be, in the cache."""
-    return cache_dir() / "packages" / package.sha256[:2] / f"{package.sha256}.deb"
+    return cache_dir() / "packages" / _place(package)
+
+
+def _place(package: Package) -> str:
+    return f"{package.sha256[:2]}/{package.sha256}.deb"
 
 
 def mark_used(packages: Iterable[Package]) -> None:
     """Note that these were used now, where the cache has them: ``cache.prune`` goes by that."""
+    directory = cache_dir() / "packages"  # once: these are hundreds
     for package in packages:
         with suppress(OSError):
-            os.utime(cached(package))
+            os.utime(f"{directory}/{_place(package)}")
 
 
 @dataclass(frozen=True)
