@@ -24,8 +24,8 @@ from thanos_tui.images.lock import Lock, LockedImage
 from thanos_tui.images.package import Package, cached
 from thanos_tui.images.store import Image, Store
 from thanos_tui.linuxkit import config
-from thanos_tui.options import BuildSettings
-from thanos_tui.replay import make
+from thanos_tui.make import make
+from thanos_tui.settings import BuildSettings
 from thanos_tui.tree import Member
 from thanos_tui.vm import registry
 

@@ -15,11 +15,12 @@ from thanos_tui import profile
 from thanos_tui.errors import InputError
 from thanos_tui.files import assets_dir
 from thanos_tui.linuxkit import config
-from thanos_tui.options import BuildSettings, Option, Resolved, load, render, settings
+from thanos_tui.options import Option, Resolved, load, render, settings
 from thanos_tui.options.describe import describe, document
 from thanos_tui.options.expressions import Value
 from thanos_tui.options.render import SETTINGS
 from thanos_tui.options.values import to_text
+from thanos_tui.settings import BuildSettings
 
 CATALOGUE = load()
 ROOT = Path(__file__).parents[2]

@@ -29,6 +29,12 @@ SHARED = [*PLAYED, "second: 0", "!ALSA lib"]
 RECORDED = ["recorded: 0"]
 ICH = r"thanos +\]: ICH"
 
+
+def shared(key: int, permissions: int) -> str:
+    """A mixer's memory: alsa-lib adds 4096 to its key for each number of the card, which may have come anew."""
+    return f"shared: ({'|'.join(str(key + 4096 * card) for card in range(4))}) {permissions} 29$"
+
+
 CASES: Mapping[str, Case] = {
     "usual": Case(
         [],
@@ -40,12 +46,12 @@ CASES: Mapping[str, Case] = {
             "pcm0p period_size: 2048$",
             "pcm0p buffer_size: 8192$",
             "pcm0c rate: 48000 ",
-            "shared: 290001 660 29$",
-            "shared: 290005 660 29$",
+            shared(290001, 660),
+            shared(290005, 660),
             r"Master,0 .*Playback .*\[-7\.50dB\] \[on\]",
             r"PCM,0 .*Playback .*\[0\.00dB\] \[on\]",
             r"Capture,0 .*Capture \d+ \[7\d%\] .*\[on\]",
-            "nodes: crw-rw---- 29 .*pcmC0D0p",
+            "nodes: crw-rw---- 29 .*pcmC[0-9]D0p",
             "!nodes: (?!crw-rw---- 29 )",
         ],
     ),
@@ -56,16 +62,16 @@ CASES: Mapping[str, Case] = {
         ],
         [
             *(*SHARED, "!recorded: 0", "pcm0p rate: 44100 ", "pcm0p period_size: 1024$", "pcm0p buffer_size: 8192$"),
-            *("shared: 771 666 29$", "!shared: 2900", r"Master,0 .*Playback 0 \[0%\]"),
+            *(shared(771, 666), "!shared: 29", r"Master,0 .*Playback 0 \[0%\]"),
         ],
     ),
     "one user": Case(
         ["alsa.ipc-permissions=0600", "alsa.unmute=false"],
-        [*SHARED, *RECORDED, "shared: 290001 600 29$", r"Master,0 .*\[off\]"],
+        [*SHARED, *RECORDED, shared(290001, 600), r"Master,0 .*\[off\]"],
     ),
     "one app": Case(
         ["alsa.mixing=false"],
-        [*PLAYED, *RECORDED, "pcm0p rate: 48000 ", "!shared: 29000", "second: 1 .*resource busy", "meanwhile: 0"],
+        [*PLAYED, *RECORDED, "pcm0p rate: 48000 ", "!shared: ", "second: 1 .*resource busy", "meanwhile: 0"],
     ),
     "by name": Case(["alsa.card=name", "alsa.card-name=82801aa"], [*SHARED, ICH, "!note: "]),
     "by number": Case(["alsa.card=index", "alsa.card-index=0"], [*SHARED, ICH, "!note: "]),
@@ -109,7 +115,7 @@ CASES: Mapping[str, Case] = {
             *(
                 "loopback/pcm0p rate: 48000 ",
                 "!thanos/pcm0p rate",
-                "shared: 29(4101|8197) 660 29$",
+                shared(290005, 660),
                 "heard in monitor$",
             ),
         ],

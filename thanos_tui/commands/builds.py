@@ -136,9 +136,8 @@ def _build(arguments: argparse.Namespace, reporter: Reporter) -> int:
     """Build any LinuxKit YAML, with `linuxkit build`'s own options; no Docker is needed. Prints the outputs' paths."""
     from thanos_tui.build.segments import LEVEL
     from thanos_tui.linuxkit import config
-    from thanos_tui.options import BuildSettings
-    from thanos_tui.options.resolve import machine_architecture
-    from thanos_tui.replay import make
+    from thanos_tui.make import make
+    from thanos_tui.settings import BuildSettings, machine_architecture
 
     names = [name for given in arguments.format for name in given.split(",")] or ["kernel+initrd"]
     settings = BuildSettings(

@@ -9,7 +9,6 @@ from thanos_tui.options import kept
 from thanos_tui.options.catalogue import Catalogue, Menu, Option
 from thanos_tui.options.reading import read_catalogue
 from thanos_tui.options.render import (
-    BuildSettings,
     as_arguments,
     as_command,
     changed,
@@ -39,7 +38,6 @@ from thanos_tui.options.resolve import (
 __all__ = [
     "Assignment",
     "Assignments",
-    "BuildSettings",
     "Catalogue",
     "Edited",
     "Facts",

@@ -6,7 +6,7 @@ import json
 import re
 import shlex
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -16,43 +16,13 @@ from thanos_tui.options import expressions, templates
 from thanos_tui.options.filters import READING, Surroundings, make_filters
 from thanos_tui.options.resolve import Resolved
 from thanos_tui.options.values import to_text
+from thanos_tui.settings import BuildSettings
 
 if TYPE_CHECKING:
     from thanos_tui.linuxkit.config import Config
     from thanos_tui.options.catalogue import Contribution
     from thanos_tui.options.expressions import Value
     from thanos_tui.options.templates import Filter
-
-
-@dataclass(frozen=True)
-class BuildSettings:
-    """What a build and the machine that runs its result need to know beside the config.
-
-    formats: names of output formats. name: what the output files' names begin with.
-    size_mib: size of disk images; 0 leaves it to the format. compression: zstd's level. architecture: amd64 or arm64.
-    mirrors, suite, keyring: of the Debian archives (``images.apt.Origin``); empty for what apt on this machine has.
-    memory_mib, cpus: of the machine. ssh_port: where its SSH server listens; None where it has none.
-    resolution, outputs: of its screens (`WIDTHxHEIGHT` or `auto`; how many). sound: its sound card's name, or `none`.
-    disk_mib: the size of its data disk, 0 for none. None where the image has no use for it.
-    base_image: what stark's image is built on top of, where a Docker engine builds it.
-    """
-
-    formats: tuple[str, ...]
-    name: str
-    size_mib: int
-    compression: int
-    architecture: str
-    mirrors: tuple[str, ...]
-    suite: str
-    keyring: Path | None
-    memory_mib: int
-    cpus: int
-    ssh_port: int | None
-    resolution: str | None = None
-    outputs: int | None = None
-    sound: str | None = None
-    disk_mib: int = 0
-    base_image: str | None = None
 
 
 SETTINGS = frozenset(field.name for field in fields(BuildSettings))

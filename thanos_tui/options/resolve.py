@@ -8,7 +8,6 @@ does not turn an option on whose own dependencies do not hold; it is reported as
 from __future__ import annotations
 
 import heapq
-import platform
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -18,6 +17,7 @@ from thanos_tui.options import expressions
 from thanos_tui.options.catalogue import Catalogue, Menu, Option
 from thanos_tui.options.expressions import Compare, Expression, IsOn, Value, holds
 from thanos_tui.options.values import to_text
+from thanos_tui.settings import machine_architecture
 
 
 @dataclass(frozen=True)
@@ -133,11 +133,6 @@ class Facts:
 
     architecture: str = ""
     profile_name: str = "thanos"
-
-
-def machine_architecture() -> str:
-    """The architecture of this machine by Debian's name; amd64 for one that no image can be made for."""
-    return {"aarch64": "arm64", "arm64": "arm64"}.get(platform.machine(), "amd64")
 
 
 @dataclass(frozen=True)
