@@ -17,6 +17,7 @@ import pytest
 from thanos_tui.errors import BuildError, HostError, InputError, IntegrityError, Interrupted
 from thanos_tui.events import Event, Reporter, StepFinished, StepStarted
 from thanos_tui.images import provide as providing
+from thanos_tui.images.fetch import Sources
 from thanos_tui.images.lock import Lock, changes
 from thanos_tui.images.package import Origin
 from thanos_tui.images.provide import Provided
@@ -70,6 +71,7 @@ class World:
             more.pop("reporter", Reporter(self.events.append)),
             origin=Origin(mirrors=(self.mirror.line(),), keyring=self.mirror.keyring),
             directories=[self.recipes],
+            sources=Sources(("store",)),
             **more,
         )
 

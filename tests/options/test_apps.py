@@ -11,6 +11,7 @@ from thanos_tui import profile, wiring
 from thanos_tui.errors import BuildError, InputError
 from thanos_tui.events import Reporter
 from thanos_tui.images import provide
+from thanos_tui.images.fetch import Sources
 from thanos_tui.images.store import Image, Store
 from thanos_tui.linuxkit.config import Config, File
 from thanos_tui.options import preview
@@ -111,7 +112,14 @@ def test_what_the_machine_cannot_run_is_refused_before_anything_is_made(
     add_image("example.org/arm:1", bytes(10240), arch="arm64")
     before = store.references()
     with pytest.raises(BuildError) as caught:
-        provide.provide(rendered(f"stark.apps: [{image}]", tmp_path).images(), "amd64", store, None, Reporter())
+        provide.provide(
+            rendered(f"stark.apps: [{image}]", tmp_path).images(),
+            "amd64",
+            store,
+            None,
+            Reporter(),
+            sources=Sources(("store",)),
+        )
     assert message in str(caught.value)
     assert caught.value.hint
     assert store.references() == before

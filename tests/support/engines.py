@@ -21,13 +21,13 @@ import pytest
 from servers import InProcess
 from waiting import eventually
 
-from thanos_tui.apps import archives
-from thanos_tui.apps.manifests import loadable, manifest
+from thanos_tui.build import ocivolume
 from thanos_tui.console import Target
 from thanos_tui.errors import ThanosError
 from thanos_tui.events import Reporter
 from thanos_tui.files import cache_dir
-from thanos_tui.images import provide
+from thanos_tui.images import archives, provide
+from thanos_tui.images.manifests import loadable, manifest
 from thanos_tui.images.store import Store
 
 # As ctr says it on a machine whose profile has no stark.
@@ -138,7 +138,7 @@ def probe(tmp_path_factory: pytest.TempPathFactory) -> Path:
         provide.provide([PROBE], "amd64", store, None, Reporter(), directories=[_RECIPES])
     except ThanosError as error:
         pytest.skip(f"the image for tests cannot be made here: {error}")
-    source = archives.stored(store, PROBE, "amd64")
+    source = ocivolume.source(store, PROBE, "amd64")
     with Reporter().step("check", "check") as step:
         images = loadable(archives.read(source, step), "amd64")
     path = tmp_path_factory.mktemp("probe") / "probe.tar"

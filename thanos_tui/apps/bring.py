@@ -16,8 +16,8 @@ from thanos_tui.words import printable, size
 if TYPE_CHECKING:
     from docker.models.images import Image
 
-    from thanos_tui.apps.archives import Source
-    from thanos_tui.apps.manifests import Loadable
+    from thanos_tui.images.archives import Source
+    from thanos_tui.images.manifests import Loadable
 
 _ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.zst")
 _FETCHED = frozenset({"Downloading", "Download complete"})
@@ -55,7 +55,7 @@ def load(engine: Engine, what: str, reporter: Reporter) -> tuple[str, ...]:
 
 
 def _source(what: str, arch: str, reporter: Reporter) -> Source:
-    from thanos_tui.apps import archives
+    from thanos_tui.images import archives
 
     path = Path(what).expanduser()
     if path.is_dir():
@@ -73,7 +73,7 @@ def _source(what: str, arch: str, reporter: Reporter) -> Source:
 
 def _local(reference: str, arch: str, reporter: Reporter) -> Source | None:
     """An image of the store here; one that has a recipe is made, unless it has been already."""
-    from thanos_tui.apps import archives
+    from thanos_tui.build import ocivolume
     from thanos_tui.images import provide, recipes
     from thanos_tui.images.package import mark_used
     from thanos_tui.images.reference import split
@@ -87,12 +87,12 @@ def _local(reference: str, arch: str, reporter: Reporter) -> Source | None:
             mark_used(package for image in made.lock.images.values() for package in image.packages)
         elif store.find(reference, arch) is None:
             return None
-        return archives.stored(store, reference, arch)
+        return ocivolume.source(store, reference, arch)
 
 
 def _load(engine: Engine, source: Source, reporter: Reporter) -> tuple[str, ...]:
-    from thanos_tui.apps import archives
-    from thanos_tui.apps.manifests import loadable, manifest
+    from thanos_tui.images import archives
+    from thanos_tui.images.manifests import loadable, manifest
 
     with cache_in_use():
         with reporter.step("apps/check", f"Checking {printable(source.what)}", source.size, "bytes") as step:

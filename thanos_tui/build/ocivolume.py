@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from typing import Any
 
 from thanos_tui.build import trees
 from thanos_tui.errors import BuildError, Where
+from thanos_tui.images.archives import Source
 from thanos_tui.images.store import INDEXES, MANIFESTS, Descriptor, Store, descriptor
 from thanos_tui.tree import Member
 
@@ -65,6 +67,20 @@ def members(store: Store, layout: Layout, lower: str) -> Iterator[Member]:
     entry["annotations"] = {"org.opencontainers.image.ref.name": layout.reference}
     index = {"schemaVersion": 2, "mediaType": INDEXES[0], "manifests": [entry]}
     yield trees.file(f"{lower}/index.json", json.dumps(index, separators=(",", ":")).encode(), mtime=0)
+
+
+def source(store: Store, reference: str, arch: str) -> Source:
+    """An image of the store as an archive of images, for an architecture (Go's name).
+
+    Raises BuildError where it is not there whole.
+    """
+    layout = plan(store, reference, (f"linux/{arch}",), None)
+
+    def files() -> Iterator[Member]:
+        for member in members(store, layout, "image"):
+            yield replace(member, name=member.name.removeprefix("image/"))
+
+    return Source(reference, sum(blob.size for blob in layout.blobs), lambda: nullcontext(files()))
 
 
 def _matching(platform: Mapping[str, Any], platforms: tuple[str, ...]) -> str:

@@ -1,6 +1,6 @@
-"""Images that a Docker engine builds: stark on top of Docker's own image, by ``stark/Dockerfile``.
+"""Images of a Docker engine: those that it holds or pulls, and stark, which it builds by ``stark/Dockerfile``.
 
-What the engine has built is copied into the store and is then an image like any other. Such images do not come out the
+What the engine has is copied into the store and is then an image like any other. Built images do not come out the
 same twice: a lock holds for the copy in the store, and where that has gone it has to be renewed.
 """
 
@@ -9,19 +9,19 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import tarfile
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from thanos_tui import tarball
-from thanos_tui.errors import BuildError, HostError
+from thanos_tui.errors import BuildError, HostError, InputError, Interrupted, ThanosError
 from thanos_tui.events import Reporter, Step
 from thanos_tui.files import cache_dir, stark_dir
-from thanos_tui.images import recipes
-from thanos_tui.images.store import LAYER, Descriptor, Image, Store
+from thanos_tui.images import archives, imports, manifests, recipes
+from thanos_tui.images.store import Image, Store
 from thanos_tui.tree import Member, content
 from thanos_tui.words import printable
 
@@ -65,19 +65,108 @@ def build(reference: str, arch: str, base: str, store: Store, reporter: Reporter
     """
     chosen = features(reference) or ()
     title = f"Build the image {reference.removeprefix(PREFIX)} on top of {base}"
-    with reporter.step(f"images/{reference.removeprefix(PREFIX)}", title) as step, _engine() as api:
+    purpose = (
+        "stark is to be built by one",
+        "start the engine or name it in DOCKER_HOST; stark.source=recipe needs none",
+    )
+    with reporter.step(f"images/{reference.removeprefix(PREFIX)}", title) as step, _engine(*purpose) as api:
         found = _built(api, chosen, arch, base, step)
-        with tempfile.TemporaryFile(dir=cache_dir()) as archive:
-            for chunk in api.get_image(found, _CHUNK):
-                reporter.check()
-                archive.write(chunk)
-            archive.seek(0)
-            with tarfile.open(fileobj=archive) as saved:
-                return _stored(saved, reference, arch, store, step)
+        return _exported(api, found, reference, arch, store, step)
+
+
+def bring(
+    wanted: Collection[str], arch: str, store: Store, reporter: Reporter, *, pull: bool, again: bool
+) -> tuple[dict[str, Image], dict[str, ThanosError]]:
+    """Those images of ``wanted`` that an engine holds for ``arch`` (Go's name), put into the store; and why not others.
+
+    pull: what it lacks, or holds for another architecture, it is told to pull. again: everything it is told to pull.
+
+    Raises HostError where no engine answers, Interrupted.
+    """
+    found: dict[str, Image] = {}
+    problems: dict[str, ThanosError] = {}
+    purpose = (
+        "images are to be taken from one",
+        "start the engine, name it in DOCKER_HOST, or leave it out of the sources",
+    )
+    with _engine(*purpose) as api:
+        for reference in wanted:
+            name = imports.normal(reference)
+            with reporter.step(f"images/docker/{name}", f"Take {reference} from Docker", unit="bytes") as step:
+                try:
+                    problem = None if again else _lacking(api, name, arch)
+                    if pull and (again or problem is not None):
+                        _pull(api, name, arch, step)
+                        problem = _lacking(api, name, arch)
+                    if problem is None:
+                        found[reference] = _exported(api, name, reference, arch, store, step)
+                    else:
+                        problems[reference] = problem
+                        step.note = "not there"
+                except Interrupted:
+                    raise
+                except ThanosError as error:
+                    problems[reference] = error
+                    step.note = "failed"
+    return found, problems
+
+
+def _lacking(api: APIClient, name: str, arch: str) -> ThanosError | None:
+    """Why the engine cannot give an image for ``arch``, if it cannot."""
+    from docker.errors import ImageNotFound
+
+    try:
+        facts = api.inspect_image(name)  # type: ignore[no-untyped-call]
+    except ImageNotFound:
+        return BuildError(f"the Docker engine does not hold {name}", hint=f"docker pull {name}")
+    made_for = f"{facts.get('Os') or 'linux'}/{facts.get('Architecture') or arch}"
+    if made_for != f"linux/{arch}":
+        return BuildError(
+            f"the Docker engine holds {name} for {made_for}, not for linux/{arch}",
+            hint=f"docker pull --platform linux/{arch} {name}",
+        )
+    return None
+
+
+def _pull(api: APIClient, name: str, arch: str, step: Step) -> None:
+    """Have the engine pull an image. Raises BuildError with what it says where it cannot."""
+    from docker.errors import APIError
+
+    done: dict[str, int] = {}
+    try:
+        answers: Iterable[Mapping[str, Any]] = api.pull(name, platform=f"linux/{arch}", stream=True, decode=True)
+        for answer in answers:
+            step.reporter.check()
+            if "error" in answer:
+                raise BuildError(f"Docker cannot pull {name}: {printable(str(answer['error']).strip())}")
+            current = (answer.get("progressDetail") or {}).get("current")
+            if answer.get("status") == "Downloading" and isinstance(current, int):
+                layer = str(answer.get("id"))
+                step.advance(max(0, current - done.get(layer, 0)))
+                done[layer] = current
+    except APIError as error:
+        raise BuildError(f"Docker cannot pull {name}: {printable(str(error.explanation or error))}") from error
+
+
+def _exported(api: APIClient, name: str, reference: str, arch: str, store: Store, step: Step) -> Image:
+    """An image of the engine, by the archive that ``docker save`` would write, put into the store as ``reference``."""
+    cache_dir().mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=cache_dir()) as archive:
+        for chunk in api.get_image(name, _CHUNK):
+            step.reporter.check()
+            archive.write(chunk)
+        archive.flush()
+        source = archives.archive(Path(archive.name))
+        try:
+            (image, *_) = manifests.loadable(archives.read(source, step), arch)
+        except InputError as error:
+            raise BuildError(f"Docker gave an image that cannot be used: {error.message}") from error
+        step.note = f"{sum(piece.size for piece in image.layers) >> 20} MiB"
+        return imports.keep(source, {reference: image}, arch, store, step)[reference]
 
 
 @contextmanager
-def _engine() -> Iterator[APIClient]:
+def _engine(purpose: str, hint: str) -> Iterator[APIClient]:
     import docker
     from docker.errors import APIError, DockerException
     from docker.utils import kwargs_from_env
@@ -90,8 +179,8 @@ def _engine() -> Iterator[APIClient]:
         api = docker.APIClient(version="auto", timeout=_TIMEOUT, **settings)
     except (DockerException, RequestException) as error:
         raise HostError(
-            f"no Docker engine answers at {where}, and stark is to be built by one",
-            hint="start the engine or name it in DOCKER_HOST; stark.source=recipe needs none",
+            f"no Docker engine answers at {where}, and {purpose}",
+            hint=hint,
         ) from error
     try:
         yield api
@@ -149,40 +238,3 @@ def _built(api: APIClient, chosen: tuple[str, ...], arch: str, base: str, step: 
     if not found:
         raise BuildError("Docker has built no image and said nothing of why", hint="\n  ".join(said[-_KEPT_LINES:]))
     return str(found)
-
-
-def _stored(saved: tarfile.TarFile, reference: str, arch: str, store: Store, step: Step) -> Image:
-    """Put the image of an archive as ``docker save`` writes it into the store."""
-    try:
-        (manifest,) = json.loads(_read(saved, "manifest.json"))
-        described: Mapping[str, Any] = json.loads(_read(saved, manifest["Config"]))
-        diff_ids = described["rootfs"]["diff_ids"]
-        layers = [_layer(saved, name, store, step) for name in manifest["Layers"]]
-    except (KeyError, ValueError, TypeError) as error:
-        raise BuildError(f"Docker gave an image that cannot be read: {error}") from error
-    if [layer.diff_id for layer in layers] != diff_ids:
-        raise BuildError("Docker gave an image whose layers are others than it says")
-    step.note = f"{sum(layer.size for layer in layers) >> 20} MiB"
-    return store.add_image(reference, arch, described.get("config") or {}, layers)
-
-
-def _read(saved: tarfile.TarFile, name: str) -> bytes:
-    stream = saved.extractfile(name)
-    if stream is None:
-        raise ValueError(f"{name} is no file")
-    with stream:
-        return stream.read()
-
-
-def _layer(saved: tarfile.TarFile, name: str, store: Store, step: Step) -> Descriptor:
-    stream = saved.extractfile(name)
-    if stream is None:
-        raise ValueError(f"{name} is no file")
-
-    def chunks() -> Iterator[bytes]:
-        while chunk := stream.read(_CHUNK):
-            step.reporter.check()
-            yield chunk
-
-    with stream:
-        return store.put_blob(chunks(), LAYER)

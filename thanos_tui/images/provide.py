@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from thanos_tui.errors import BuildError, IntegrityError, Interrupted
 from thanos_tui.events import Reporter, Step, StepPlanned
 from thanos_tui.files import assets_dir, cache_dir, replacing, stark_dir
-from thanos_tui.images import docker, recipes
+from thanos_tui.images import docker, fetch, recipes
 from thanos_tui.images.lock import Lock, LockedImage
 from thanos_tui.images.package import Origin as Origin
 from thanos_tui.images.package import Package
@@ -64,12 +64,13 @@ def provide(
     origin: Origin | None = None,
     directories: Sequence[Path] = (),
     base: str = docker.BASE,
+    sources: fetch.Sources = fetch.DEFAULT,
 ) -> Provided:
     """Every image of ``references`` for ``arch`` (Go's name), made where it is missing, and the lock of what is used.
 
     offline: nothing is asked of the network. update: the lock is not honoured, but made anew from fresh indices.
     directories: where recipes are looked for, before those that come with the program. base: what an image that a
-    Docker engine builds is built on top of.
+    Docker engine builds is built on top of. sources: where images come from that no recipe makes.
 
     Raises HostError where an engine is needed and none answers, InputError or BuildError where a reference is in no
     source, BuildError where a locked package cannot be had any more or an image does not come out as locked, and what
@@ -81,6 +82,7 @@ def provide(
     images: dict[str, Image] = {}
     entries: dict[tuple[str, str], LockedImage] = {}
     work: list[_Work] = []
+    foreign: dict[str, str] = {}
     for reference in wanted:
         locked = lock.images.get((reference, arch)) if lock else None
         if docker.features(reference) is not None:
@@ -89,8 +91,7 @@ def provide(
             continue
         recipe = recipes.split(reference)
         if recipe is None:
-            images[reference] = _stored(reference, arch, store, None if update else locked)
-            entries[reference, arch] = LockedImage(images[reference].digest)
+            foreign[reference] = "" if update or locked is None else locked.digest
             continue
         name, features = recipe
         directory = recipes.find(name, places)
@@ -105,6 +106,10 @@ def provide(
                 entries[reference, arch] = locked
                 continue
         work.append(_Work(reference, directory, features, files, None if update else locked))
+    # The images of others first: of them it is least certain that they can be had.
+    for reference, image in fetch.bring(foreign, arch, store, sources, reporter, offline=offline).items():
+        images[reference] = image
+        entries[reference, arch] = LockedImage(image.digest)
     if work:
         made = _Maker(arch, store, reporter, origin, offline=offline, update=update).make(work)
         for reference, (image, entry) in made.items():
@@ -133,16 +138,6 @@ def key(reference: str, arch: str, family: str, files: str, packages: Iterable[P
 def label(settings: Mapping[str, Any]) -> str:
     """LinuxKit's settings as the text of the image's label, always the same."""
     return json.dumps(settings, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-
-
-def _stored(reference: str, arch: str, store: Store, locked: LockedImage | None) -> Image:
-    image = store.get(reference, arch)
-    if locked is not None and locked.digest != image.digest:
-        raise BuildError(
-            f"the image {reference} is {image.digest[:19]} in the store, and the lock says {locked.digest[:19]}",
-            hint="bring the locked image into the store, or renew the lock with `--update`",
-        )
-    return image
 
 
 def _built(

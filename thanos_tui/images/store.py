@@ -37,6 +37,8 @@ LAYER = "application/vnd.oci.image.layer.v1.tar"
 
 INDEXES = (OCI_INDEX, "application/vnd.docker.distribution.manifest.list.v2+json")
 MANIFESTS = (OCI_MANIFEST, "application/vnd.docker.distribution.manifest.v2+json")
+CONFIGS = (OCI_CONFIG, "application/vnd.docker.container.image.v1+json")
+LAYERS = (LAYER, f"{LAYER}+gzip", f"{LAYER}+zstd", "application/vnd.docker.image.rootfs.diff.tar.gzip")
 _NAME = "org.opencontainers.image.ref.name"
 # LinuxKit's containerd-based parts look for this one as well.
 _CONTAINERD_NAME = "io.containerd.image.name"
@@ -90,11 +92,14 @@ _threads_guard = threading.Lock()
 class Store:
     """The images under one directory, which need not exist yet: the first write makes it.
 
+    own: False for somebody else's, of which nothing is changed: no time of use, and no damaged blob removed.
+
     Raises InputError where the path is something else than an image store, or a store of a later version.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, own: bool = True) -> None:
         self.path = path.absolute()
+        self._own = own
         self._check()
 
     def _check(self) -> None:
@@ -134,7 +139,8 @@ class Store:
         if entry is None:
             return None
         with contextlib.suppress(OSError):  # a store that is only to be read
-            os.utime(self._blob(entry["digest"]))
+            if self._own:
+                os.utime(self._blob(entry["digest"]))
         full = references.expand(reference)
         return next((image for image in self._images(entry, full, arch) if self._complete(image)), None)
 
@@ -216,7 +222,7 @@ class Store:
         """
         path = self._blob(digest)
         try:
-            return io.BufferedReader(_Verified(path, digest), _CHUNK)
+            return io.BufferedReader(_Verified(path, digest, self._own), _CHUNK)
         except FileNotFoundError:
             raise BuildError(
                 f"the blob {digest} is missing from the image store {self.path}", hint="bring the image there again"
@@ -233,8 +239,11 @@ class Store:
 
     # Adding
 
-    def put_blob(self, chunks: Iterable[bytes], media_type: str) -> Descriptor:
-        """Store what ``chunks`` yield and return its descriptor; what is there already is renewed, not doubled."""
+    def put_blob(self, chunks: Iterable[bytes], media_type: str, *, expected: str = "") -> Descriptor:
+        """Store what ``chunks`` yield and return its descriptor; what is there already is renewed, not doubled.
+
+        expected: the digest that it has to have. Raises IntegrityError where it has another one; nothing stays then.
+        """
         self._create()
         digest = hashlib.sha256()
         size = 0
@@ -248,16 +257,21 @@ class Store:
                     size += len(chunk)
                     with _writing(self.path):
                         stream.write(chunk)
+                name = f"sha256:{digest.hexdigest()}"
+                if expected not in ("", name):
+                    raise IntegrityError(
+                        f"what came for {expected[:19]} is something else: {name[:19]}",
+                        hint="nothing of it was used; try again later, or take it from somewhere else",
+                    )
                 with _writing(self.path):
                     stream.flush()
                     os.fchmod(stream.fileno(), 0o644)
                     os.fsync(stream.fileno())
             # Renamed over an existing blob on purpose: same name means same content, unless that one was damaged.
             with _writing(self.path):
-                Path(temporary).rename(self._blob(f"sha256:{digest.hexdigest()}"))
+                Path(temporary).rename(self._blob(name))
         finally:
             Path(temporary).unlink(missing_ok=True)
-        name = f"sha256:{digest.hexdigest()}"
         return Descriptor(name, size, media_type, name if media_type == LAYER else "")
 
     def add_image(self, reference: str, arch: str, config: Mapping[str, Any], layers: Sequence[Descriptor]) -> Image:
@@ -301,9 +315,14 @@ class Store:
             entries.sort(key=lambda entry: (_arch(entry) == "unknown", _arch(entry), entry["digest"]))
             index = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": entries}
             root = self._put_document(index, OCI_INDEX)
-            names = {_NAME: full, _CONTAINERD_NAME: full}
-            self._replace_entry(full, {**_entry_of(root), "annotations": names})
+            self._replace_entry(full, _entry_of(root))
         return Image(full, stored.digest, arch, dict(config), tuple(layers))
+
+    def name(self, reference: str, root: Descriptor) -> None:
+        """Give a stored index or manifest, and so the image that it is, a name; it means nothing else from now on."""
+        full = references.expand(reference)
+        with self._locked():
+            self._replace_entry(full, _entry_of(root))
 
     def prune(self, keep: Collection[str], grace: float = 3600, *, dry_run: bool = False) -> int:
         """Remove every image whose name is not in ``keep``, and all blobs that nothing leads to any more.
@@ -339,7 +358,7 @@ class Store:
     # The inside
 
     def _blob(self, digest: str) -> Path:
-        if not _DIGEST.fullmatch(digest):
+        if not is_digest(digest):
             # Also what keeps a hostile manifest from naming a file elsewhere.
             raise BuildError(f"{digest!r} in the image store {self.path} is not a sha256 digest")
         return self.path / "blobs" / "sha256" / digest.removeprefix("sha256:")
@@ -393,7 +412,7 @@ class Store:
     def _replace_entry(self, full: str, entry: Mapping[str, Any]) -> None:
         index = self._index()
         others = [old for old in index["manifests"] if (old.get("annotations") or {}).get(_NAME) != full]
-        others.append(entry)
+        others.append({**entry, "annotations": {_NAME: full, _CONTAINERD_NAME: full}})
         # Sorted, so that the file does not tell in which order things were built.
         index["manifests"] = sorted(others, key=lambda item: str((item.get("annotations") or {}).get(_NAME, "")))
         self._write_index(index)
@@ -474,7 +493,8 @@ class Store:
 class _Verified(io.RawIOBase):
     """A blob's file, whose end is only reached if the content has the right hash."""
 
-    def __init__(self, path: Path, digest: str) -> None:
+    def __init__(self, path: Path, digest: str, own: bool) -> None:
+        self._own = own
         self._file = path.open("rb", buffering=0)
         self._path = path
         self._digest = digest
@@ -488,12 +508,12 @@ class _Verified(io.RawIOBase):
         if count:
             self._hash.update(memoryview(buffer)[:count])
         elif len(buffer) and f"sha256:{self._hash.hexdigest()}" != self._digest:
+            message = f"the blob {self._path} is damaged: its content does not have the hash in its name"
+            if not self._own:
+                raise IntegrityError(message, hint="get it again from where it came from")
             with contextlib.suppress(OSError):
                 self._path.unlink()
-            raise Damaged(
-                f"the blob {self._path} is damaged: its content does not have the hash in its name",
-                hint="the damaged copy was removed; build again to make or fetch the image anew",
-            )
+            raise Damaged(message, hint="the damaged copy was removed; build again to make or fetch the image anew")
         return count
 
     def close(self) -> None:
@@ -519,6 +539,11 @@ def _entries(value: Any, what: str) -> list[dict[str, Any]]:
     ):
         raise IntegrityError(f"{what} is not an OCI image index")
     return entries
+
+
+def is_digest(text: str) -> bool:
+    """Whether this is a digest as blobs are named by."""
+    return _DIGEST.fullmatch(text) is not None
 
 
 def descriptor(entry: Mapping[str, Any]) -> Descriptor:

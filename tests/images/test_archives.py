@@ -15,11 +15,12 @@ from archives import INDEX, Made, layer, sha256, spread, tar, write
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from thanos_tui.apps import archives
-from thanos_tui.apps.archives import Source
-from thanos_tui.apps.manifests import Loadable, loadable, manifest
+from thanos_tui.build import ocivolume
 from thanos_tui.errors import InputError, IntegrityError, ThanosError
 from thanos_tui.events import Reporter
+from thanos_tui.images import archives
+from thanos_tui.images.archives import Source
+from thanos_tui.images.manifests import Loadable, loadable, manifest
 from thanos_tui.images.store import LAYER, Store
 
 NAME = "localhost/thanos/made:base"
@@ -107,7 +108,7 @@ def test_an_image_of_the_store(store: Store, tmp_path: Path) -> None:
     image = Made()
     blobs = [store.put_blob([each], LAYER) for each in image.layers]
     kept = store.add_image(NAME, "amd64", {"Cmd": ["/bin/sh"]}, blobs)
-    source = archives.stored(store, NAME, "amd64")
+    source = ocivolume.source(store, NAME, "amd64")
     assert checked(source)[0].names == (NAME,)
     sent = made_anew(source)
     assert [sent[f"{layer.digest[7:]}.tar"] for layer in kept.layers] == image.layers

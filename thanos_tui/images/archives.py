@@ -1,7 +1,7 @@
-"""Archives of images: read once to be checked, and once more to be sent on, made anew for Docker.
+"""Archives of images: read once to be checked, and once more to be kept, or sent on, made anew for Docker.
 
-An archive is hostile until every hash in it is right: nothing of it is unpacked here, and nothing reaches Docker but
-layers and configurations that were checked, under names of our own. Memory stays flat, whatever an archive holds.
+An archive is hostile until every hash in it is right: nothing of it is unpacked here, and nothing goes on from here
+but layers and configurations that were checked, under names of our own. Memory stays flat, whatever an archive holds.
 """
 
 from __future__ import annotations
@@ -12,16 +12,14 @@ import posixpath
 import stat
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from thanos_tui import tarball
-from thanos_tui.build import ocivolume
 from thanos_tui.errors import BuildError, HostError, InputError, IntegrityError
 from thanos_tui.events import Step
 from thanos_tui.images.layers import Limits, decompressed
-from thanos_tui.images.store import Store
 from thanos_tui.tree import Member
 
 _CHUNK = 1 << 20
@@ -120,17 +118,6 @@ def layout(directory: Path) -> Source:
             f"{what} is no OCI image layout: {error.strerror}: {error.filename}", hint="name an archive, or a layout"
         ) from error
     return Source(what, size, lambda: nullcontext(files()))
-
-
-def stored(store: Store, reference: str, arch: str) -> Source:
-    """An image of the store, for an architecture (Go's name). Raises BuildError where it is not there whole."""
-    plan = ocivolume.plan(store, reference, (f"linux/{arch}",), None)
-
-    def members() -> Iterator[Member]:
-        for member in ocivolume.members(store, plan, "image"):
-            yield replace(member, name=member.name.removeprefix("image/"))
-
-    return Source(reference, sum(blob.size for blob in plan.blobs), lambda: nullcontext(members()))
 
 
 class _Hashing(io.RawIOBase):

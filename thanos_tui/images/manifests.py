@@ -13,9 +13,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from thanos_tui.apps.archives import Found, Piece
 from thanos_tui.errors import InputError, IntegrityError
 from thanos_tui.images import reference as references
+from thanos_tui.images.archives import Found, Piece
 from thanos_tui.images.store import INDEXES, MANIFESTS
 
 _DEEPEST = 4
@@ -26,12 +26,16 @@ _NO_IMAGE = "name what `docker save` or `podman save` made, or an OCI image layo
 
 @dataclass(frozen=True)
 class Loadable:
-    """An image that was checked. digest: of its configuration, which is its ID for Docker; layers: lowest first."""
+    """An image that was checked. digest: of its configuration, which is its ID for Docker; layers: lowest first.
+
+    manifest: as an OCI layout has it; empty for an archive of `docker save`.
+    """
 
     digest: str
     names: tuple[str, ...]
     config: bytes
     layers: tuple[Piece, ...]
+    manifest: bytes = b""
 
     def called(self, what: str) -> str:
         """What people call it: its first name, or for want of one, where it comes from."""
@@ -150,7 +154,8 @@ def _laid_out(
 
 
 def _image(found: Found, name: str, called: str) -> Loadable:
-    described = _mapping(found, _json(found, name, _document(found, name)))
+    data = _document(found, name)
+    described = _mapping(found, _json(found, name, data))
     layers = described.get("layers")
     if not isinstance(layers, list):
         raise _malformed(found, name)
@@ -162,6 +167,7 @@ def _image(found: Found, name: str, called: str) -> Loadable:
         _tagged(called) if called else (),
         config,
         tuple(_piece(found, layer) for layer in names),
+        data,
     )
 
 

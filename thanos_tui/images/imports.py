@@ -1,0 +1,144 @@
+"""Images from files into the store: from an archive of images, or from somebody else's OCI image layout."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+from thanos_tui.errors import BuildError, InputError, IntegrityError
+from thanos_tui.events import Reporter, Step
+from thanos_tui.files import require_space
+from thanos_tui.images import archives, manifests
+from thanos_tui.images import reference as references
+from thanos_tui.images.store import INDEXES, LAYER, MANIFESTS, OCI_MANIFEST, Descriptor, Image, Store, descriptor
+from thanos_tui.tree import Member, content
+from thanos_tui.words import counted, printable
+
+_DEEPEST = 8
+_SHOWN = 5  # names in an error
+
+
+def from_file(path: Path, wanted: Collection[str], arch: str, store: Store, reporter: Reporter) -> dict[str, Image]:
+    """Those images of ``wanted`` that an archive or a layout has for ``arch`` (Go's name), put into the store.
+
+    Raises InputError or IntegrityError where the file is not what it should be, and BuildError where it holds none of
+    them.
+    """
+    if not path.is_dir():
+        return from_archive(path, wanted, arch, store, reporter)
+    layout = Store(path, own=False)
+    names = {normal(name): name for name in layout.references()}
+    fitting = {reference: names[normal(reference)] for reference in wanted if normal(reference) in names}
+    if not fitting:
+        raise _nothing(str(path), names)
+    with reporter.step(
+        f"images/{path.name}", f"Take {counted(len(fitting), 'image')} from {path}", unit="bytes"
+    ) as step:
+        return {reference: _copied(layout, name, reference, arch, store, step) for reference, name in fitting.items()}
+
+
+def from_archive(path: Path, wanted: Collection[str], arch: str, store: Store, reporter: Reporter) -> dict[str, Image]:
+    """As :func:`from_file`, for an archive of ``docker save`` or an OCI image layout as an archive.
+
+    Of what is asked for by no name but the only one in the archive is no image found: names are compared in full.
+    """
+    source = archives.archive(path)
+    title = f"Read {path}"
+    with reporter.step(f"images/{path.name}", title, source.size, "bytes") as step:
+        images = manifests.loadable(archives.read(source, step), arch)
+        names = {normal(name): image for image in images for name in image.names}
+        fitting = {reference: names[normal(reference)] for reference in wanted if normal(reference) in names}
+        if not fitting:
+            raise _nothing(str(path), names)
+        return keep(source, fitting, arch, store, step)
+
+
+def keep(
+    source: archives.Source, images: dict[str, manifests.Loadable], arch: str, store: Store, step: Step
+) -> dict[str, Image]:
+    """Put checked images of an archive into the store, each by the reference that it is asked for by."""
+    pieces = {piece.name: piece for image in images.values() for piece in image.layers}
+    require_space(store.path, sum(piece.size for piece in pieces.values()), "what is taken over")
+    blobs: dict[str, Descriptor] = {}
+    with source.members() as members:
+        for member in members:
+            piece = pieces.get(member.name)
+            if piece is not None:
+                kept = store.put_blob(_checked(member, step), LAYER, expected=piece.digest)
+                # Not LAYER alone, which says that it is not compressed.
+                kind = LAYER if piece.digest == piece.diff_id else f"{LAYER}+{'zstd' if piece.packed else 'gzip'}"
+                blobs[member.name] = Descriptor(kept.digest, kept.size, kind, piece.diff_id)
+    if pieces.keys() - blobs.keys():
+        raise IntegrityError(f"{source.what} has changed while it was read", hint="try again")
+    made = {}
+    for reference, image in images.items():
+        if image.manifest:
+            # As it is: its digest is the one by which the image is known everywhere.
+            store.put_blob([image.config], LAYER, expected=image.digest)
+            kept = store.put_blob([image.manifest], OCI_MANIFEST)
+            store.name(reference, kept)
+            made[reference] = store.get(reference, arch)
+        else:
+            config = json.loads(image.config).get("config") or {}
+            made[reference] = store.add_image(reference, arch, config, [blobs[piece.name] for piece in image.layers])
+    return made
+
+
+def _checked(member: Member, step: Step) -> Iterator[bytes]:
+    for chunk in content(member):
+        step.reporter.check()
+        yield chunk
+
+
+def normal(reference: str) -> str:
+    """A reference as it is compared: written out in full, with the tag that is meant where there is none."""
+    full = references.expand(reference)
+    parts = references.split(full)
+    return full if parts.digest or parts.tag else f"{full}:latest"
+
+
+def _copied(layout: Store, name: str, reference: str, arch: str, store: Store, step: Step) -> Image:
+    """An image of another layout: its manifests, configuration and layers, as they are there."""
+    image = layout.get(name, arch)
+    root = layout.root(name)
+    trail = _trail(layout, root, image.digest) if root is not None else None
+    if root is None or trail is None:
+        raise BuildError(f"the image {name} in {layout.path} cannot be followed to its manifest")
+    config = descriptor(layout.document(image.digest)["config"])
+    for blob in (*image.layers, config, *reversed(trail)):
+        if store.has_blob(blob):
+            continue
+
+        def chunks(digest: str = blob.digest) -> Iterator[bytes]:
+            with layout.open_blob(digest) as stream:
+                while chunk := stream.read(1 << 20):
+                    step.advance(len(chunk))
+                    yield chunk
+
+        store.put_blob(chunks(), blob.media_type, expected=blob.digest)
+    store.name(reference, root)
+    return store.get(reference, arch)
+
+
+def _trail(layout: Store, root: Descriptor, manifest: str, depth: int = 0) -> list[Descriptor] | None:
+    """The documents from a root to a manifest."""
+    if root.digest == manifest:
+        return [root]
+    if root.media_type not in INDEXES or depth == _DEEPEST or not layout.has_blob(root):
+        return None
+    for entry in layout.manifests(root.digest):
+        if entry.get("mediaType") in (*INDEXES, *MANIFESTS):
+            below = _trail(layout, descriptor(entry), manifest, depth + 1)
+            if below is not None:
+                return [root, *below]
+    return None
+
+
+def _nothing(what: str, names: Collection[str]) -> InputError:
+    shown = ", ".join(sorted(printable(name) for name in names)[:_SHOWN]) or "nothing with a name"
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return InputError(
+        f"{what} holds other images: {shown}{more}",
+        hint="name the image in the YAML as it is named there, or save it again by its name",
+    )
