@@ -20,7 +20,11 @@ from thanos_tui.linuxkit.config import Config
 from thanos_tui.settings import BuildSettings
 
 if TYPE_CHECKING:
+    from typing import BinaryIO
+
     from thanos_tui.build.rootfs import Part
+    from thanos_tui.images.fetch import Sources
+    from thanos_tui.linuxkit.model import Compat
 
 
 @dataclass(frozen=True)
@@ -44,24 +48,29 @@ def make(
     update: bool = False,
     store: Path | None = None,
     decompress_kernel: bool = False,
+    sources: Sources | None = None,
+    compat: Compat = "fixed",
+    stream: BinaryIO | None = None,
 ) -> Made:
     """Build a config: its images, root filesystem and outputs.
 
     lock: the file that says which packages and images to use, written where it is missing; None does without.
-    store: where images are kept, if not in the cache.
+    store: where images are kept, if not in the cache. sources: where images come from that no recipe makes, if not from
+    the store, else from registries. compat: whose way counts where upstream's is not ours.
+    stream: where the one format goes that is to be made (of ``outputs.STREAMED``), in the place of ``output``.
     """
     from thanos_tui.build import formats, outputs, rootfs
     from thanos_tui.files import cache_dir
-    from thanos_tui.images import docker, provide, tools
+    from thanos_tui.images import docker, fetch, provide, tools
     from thanos_tui.images import lock as locks
     from thanos_tui.images.package import Origin, mark_used
     from thanos_tui.images.store import Damaged, Store
 
+    origin = Origin(settings.mirrors, settings.suite, settings.keyring)
     needed = [program for name in settings.formats for program in formats.get(name).needs]
     tools.ensure(needed, reporter, offline=offline)
     kept = Store(store or cache_dir() / "store")
     before = locks.load(lock) if lock else None
-    origin = Origin(settings.mirrors, settings.suite, settings.keyring)
 
     def attempt() -> tuple[Sequence[Artefact], locks.Lock, Sequence[rootfs.Part]]:
         images, used = provide.provide(
@@ -74,8 +83,18 @@ def make(
             update=update,
             origin=origin,
             base=settings.base_image or docker.BASE,
+            sources=sources or fetch.DEFAULT,
         )
-        parts = rootfs.parts(config, kept, settings.architecture, images=images, decompress_kernel=decompress_kernel)
+        parts = rootfs.parts(
+            config,
+            kept,
+            settings.architecture,
+            images=images,
+            decompress_kernel=decompress_kernel,
+            compat=compat,
+        )
+        if stream is not None:
+            return [outputs.stream(parts, settings.formats[0], stream, reporter)], used, parts
         artefacts = outputs.build(
             parts,
             settings.formats,
@@ -92,6 +111,8 @@ def make(
     try:
         artefacts, used, parts = attempt()
     except Damaged as damaged:
+        if stream is not None:
+            raise
         reporter.log(f"{damaged.message}: its image is made again", "warning")
         artefacts, used, parts = attempt()
     if before and not update:

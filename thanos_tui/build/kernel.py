@@ -14,7 +14,7 @@ from thanos_tui import tarball
 from thanos_tui.errors import BuildError, Where
 from thanos_tui.images import layers
 from thanos_tui.images.store import Image, Store
-from thanos_tui.linuxkit.config import Kernel
+from thanos_tui.linuxkit.config import Compat, Kernel
 from thanos_tui.tree import Member
 
 _CHUNK = 1 << 14
@@ -37,10 +37,13 @@ def names(kernel: Kernel) -> Names:
     return Names(kernel.binary or "kernel", tar, kernel.ucode or "")
 
 
-def boot(store: Store, image: Image, kernel: Kernel, decompress: bool, mtime: float) -> Iterator[Member]:
+def boot(
+    store: Store, image: Image, kernel: Kernel, decompress: bool, mtime: float, compat: Compat = "fixed"
+) -> Iterator[Member]:
     """``boot/cmdline``, ``boot/kernel`` and ``boot/ucode.cpio``; with ``decompress`` the kernel as it runs.
 
-    Raises BuildError where the image lacks a file, or the kernel is not compressed in a way that is known.
+    Raises BuildError where the image lacks a file (with ``compat="upstream"``: other than microcode), or the kernel is
+    not compressed in a way that is known.
     """
     wanted = names(kernel)
     roles = {wanted.ucode: "boot/ucode.cpio", wanted.binary: "boot/kernel"}
@@ -61,6 +64,8 @@ def boot(store: Store, image: Image, kernel: Kernel, decompress: bool, mtime: fl
             unpacked.seek(0)
             yield replace(made, size=size, open=lambda: unpacked)
     for name, role in roles.items():
+        if role == "boot/ucode.cpio" and compat == "upstream":
+            continue
         raise _missing(image, name, kernel.where("binary" if role == "boot/kernel" else "ucode"))
 
 

@@ -10,16 +10,16 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 from thanos_tui import programs
 from thanos_tui.build import formats as declared
-from thanos_tui.build import segments
+from thanos_tui.build import segments, tar
 from thanos_tui.build.formats import Format
-from thanos_tui.events import Artefact, Reporter, StepPlanned
+from thanos_tui.events import Artefact, Reporter, Step, StepPlanned
 from thanos_tui.files import cache_dir, replacing
 
 if TYPE_CHECKING:
@@ -76,6 +76,37 @@ def build(
     for artefact in artefacts:
         reporter.report(artefact)
     return artefacts
+
+
+def stream(parts: Sequence[Part], format_: str, target: BinaryIO, reporter: Reporter) -> Artefact:
+    """Write a format of ``STREAMED`` to an open stream as it comes into being; the path of the artefact is ``-``.
+
+    Raises what the parts raise; what has been written by then is no archive.
+    """
+    counted = _Counted(target)
+    total = sum(part.size for part in parts)
+    with reporter.step(f"output/{format_}", f"Write {format_}", total, "bytes") as step:
+        STREAMED[format_](parts, cast(BinaryIO, counted), step)
+        target.flush()
+    return Artefact("-", format_, counted.size, counted.digest.hexdigest())
+
+
+STREAMED: Mapping[str, Callable[[Sequence[Part], BinaryIO, Step], None]] = {"tar": tar.write}
+"""The formats that are one archive, which needs nothing but to be written from its begin to its end."""
+
+
+class _Counted:
+    """A stream that is only written to, with the size and the hash of what went through."""
+
+    def __init__(self, target: BinaryIO) -> None:
+        self._target = target
+        self.size = 0
+        self.digest = hashlib.sha256()
+
+    def write(self, data: bytes) -> int:
+        self.digest.update(data)
+        self.size += len(data)
+        return self._target.write(data)
 
 
 @dataclass(frozen=True)

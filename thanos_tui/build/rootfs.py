@@ -24,7 +24,7 @@ from thanos_tui.images import layers
 from thanos_tui.images.reference import expand
 from thanos_tui.images.store import Image, Store
 from thanos_tui.linuxkit import checks, spec
-from thanos_tui.linuxkit.config import Component, Config, Volume
+from thanos_tui.linuxkit.config import Compat, Component, Config, Volume
 from thanos_tui.tree import MTIME, Member
 
 # Raise it when the members that the same inputs give change: keys made before then no longer match.
@@ -62,17 +62,19 @@ def parts(
     decompress_kernel: bool = False,
     base: Path = Path(),
     surveys: Path | None = None,
+    compat: Compat = "fixed",
 ) -> tuple[Part, ...]:
     """The parts of a checked config for ``arch`` (Go's name), in order.
 
     images: what the config's references stand for; others are looked up in the store, where a name may have come to
     mean another image since somebody last looked.
     base: the directory that relative ``source`` paths of files start from. surveys: where what was found in an image
-    is kept (``cache_dir()/surveys``); an image is opened here only when it is new.
+    is kept (``cache_dir()/surveys``); an image is opened here only when it is new. compat: whose reading of the config
+    and of images counts (docs/linuxkit-compat.md).
     Raises BuildError for an image that is not in the store or cannot be used, InputError for what the config gets
     wrong about one. Some errors show only when the members are read: ``kernel.tar`` missing, a damaged layer.
     """
-    made = _Parts(config, store, arch, images or {}, surveys or cache_dir() / "surveys")
+    made = _Parts(config, store, arch, images or {}, surveys or cache_dir() / "surveys", compat)
     return tuple(
         chain(
             made.kernel(decompress_kernel),
@@ -87,8 +89,11 @@ def parts(
 class _Parts:
     """What the sections need of each other while their parts are put together."""
 
-    def __init__(self, config: Config, store: Store, arch: str, images: Mapping[str, Image], surveys: Path) -> None:
+    def __init__(
+        self, config: Config, store: Store, arch: str, images: Mapping[str, Image], surveys: Path, compat: Compat
+    ) -> None:
         self._config = config
+        self._compat = compat
         self._store = store
         self._arch = arch
         self._surveys = surveys
@@ -110,13 +115,13 @@ class _Parts:
         def size(*wanted: str) -> int:
             return sum(survey.top[name][1] if name in survey.top else survey.size for name in wanted if name)
 
-        key = _key("boot", content, names.binary, names.ucode, described.cmdline, decompress)
+        key = _key("boot", content, names.binary, names.ucode, described.cmdline, decompress, *self._deviation())
         yield Part(
             "kernel",
             image.reference,
             key,
             size(names.binary, names.ucode),
-            lambda: kernel.boot(self._store, image, described, decompress, MTIME),
+            lambda: kernel.boot(self._store, image, described, decompress, MTIME, self._compat),
         )
         if names.tar:
             yield Part(
@@ -171,7 +176,7 @@ class _Parts:
     def container(self, section: str, number: int, component: Component) -> Iterator[Part]:
         location = f"{section}[{number}]"
         image = self._image(component.image, component.where("image"))
-        settled = spec.effective(component, image.config, self._volumes)
+        settled = spec.effective(component, image.config, self._volumes, self._compat)
         path = f"containers/{section}/{'' if section == 'services' else f'{number:03d}-'}{component.name}"
         own = f"{path}/{'rootfs' if settled.readonly else 'lower'}"
         root = self._trees.setdefault(image.reference, own)
@@ -180,8 +185,8 @@ class _Parts:
         # A container that may write is mounted at rootfs, from its image and a fresh tmp.
         mounts = {"tmp": not settled.readonly, "rootfs": root != f"{path}/rootfs"}
         documents = (
-            spec.to_json(spec.oci_spec(settled, self._ids)),
-            spec.to_json(spec.runtime_spec(settled, path, root)),
+            spec.to_json(spec.oci_spec(settled, self._ids, self._compat)),
+            spec.to_json(spec.runtime_spec(settled, path, root, self._compat)),
         )
         members = [
             *trees.way(path),
@@ -201,6 +206,10 @@ class _Parts:
         facts = [_facts(member, digest) for member, (_, digest) in zip(members, made, strict=True)]
         yield Part("files", "linuxkit.files", _key("files", facts), _size(members), lambda: iter(members))
 
+    def _deviation(self) -> tuple[str, ...]:
+        """What sets apart the keys of parts that upstream lays out otherwise."""
+        return (self._compat,) if self._compat == "upstream" else ()
+
     # Images
 
     def _image(self, reference: str, where: Where | None) -> Image:
@@ -217,12 +226,12 @@ class _Parts:
 
     def _tree(self, location: str, image: Image, prefix: str, resolv: str, links: Mapping[str, str]) -> Part:
         def members() -> Iterator[Member]:
-            return trees.image_tree(self._store, image, prefix, resolv)
+            return trees.image_tree(self._store, image, prefix, resolv, self._compat)
 
         return Part(
             location,
             image.reference,
-            _key("tree", layers.content_key(image), prefix, resolv, dict(links)),
+            _key("tree", layers.content_key(image), prefix, resolv, dict(links), *self._deviation()),
             self._survey(image).size,
             (lambda: trees.with_parents(trees.moved(members(), links))) if links else members,
         )

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from thanos_tui.images import layers
 from thanos_tui.images.store import Image, Store
+from thanos_tui.linuxkit.model import Compat
 from thanos_tui.tree import MTIME, Member
 
 """When everything was made that a build makes up: 2017-04-18T16:30:00Z, as upstream has it."""
@@ -41,13 +42,13 @@ def way(path: str) -> list[Member]:
     return [directory("/".join(steps[: end + 1])) for end in range(len(steps))]
 
 
-def image_tree(store: Store, image: Image, prefix: str, resolv: str) -> Iterator[Member]:
+def image_tree(store: Store, image: Image, prefix: str, resolv: str, compat: Compat = "fixed") -> Iterator[Member]:
     """An image's files below ``prefix``, with what LinuxKit puts in their places.
 
-    resolv: where ``etc/resolv.conf`` leads; ``""`` makes it a file that names no server.
+    resolv: where ``etc/resolv.conf`` leads; ``""`` makes it a file that names no server. compat: how layers are read.
     """
     below = f"{prefix}/" if prefix else ""
-    tree = layers.flatten(store, image, without=GENERATED | _DROPPED)
+    tree = layers.flatten(store, image, without=GENERATED | _DROPPED, compat=compat)
     first = next(tree, None)
     yield from way(prefix.rpartition("/")[0])
     if first is not None and first.name == ".":

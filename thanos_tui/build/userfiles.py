@@ -41,8 +41,9 @@ def members(config: Config, base: Path) -> Iterator[tuple[Member, str]]:
             path,
             "file",
             mode=mode,
-            uid=checks.numeric_id(item.uid, ids, "the owner", item.where("uid")),
-            gid=checks.numeric_id(item.gid, ids, "the group", item.where("gid")),
+            # Numbers beyond 32 bits get this far only where upstream's wrapping is asked for.
+            uid=checks.numeric_id(item.uid, ids, "the owner", item.where("uid")) % 2**32,
+            gid=checks.numeric_id(item.gid, ids, "the group", item.where("gid")) % 2**32,
             mtime=MTIME,
             pax={"LINUXKIT.source": "linuxkit.files", "LINUXKIT.location": f"files[{number}]"},
         )

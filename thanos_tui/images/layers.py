@@ -26,6 +26,7 @@ from thanos_tui import tarball
 from thanos_tui.errors import BuildError
 from thanos_tui.files import replacing
 from thanos_tui.images.store import Descriptor, Image, Store
+from thanos_tui.linuxkit.model import Compat
 from thanos_tui.tree import MTIME, Kind, Member
 
 _WHITEOUT = ".wh."
@@ -65,18 +66,26 @@ class _Node:
         return self.place[0] if self.place else -1
 
 
-def flatten(store: Store, image: Image, limits: Limits = Limits(), without: Collection[str] = ()) -> Iterator[Member]:
+def flatten(
+    store: Store,
+    image: Image,
+    limits: Limits = Limits(),
+    without: Collection[str] = (),
+    compat: Compat = "fixed",
+) -> Iterator[Member]:
     """The members of the image's tree: every name once, directories before what they hold, targets before hard links.
 
     Directories that no layer describes are made up: mode 0755, root's. The root itself (``.``) comes first, where a
     layer describes it. Order is that of the layers, lowest first, and of the members in them.
 
     without: names that are left out as if they were not there; what a directory among them holds is not.
+    compat: ``"upstream"`` reads layers as LinuxKit does: opaque whiteouts count for nothing, nor does a whiteout of
+    what a later layer makes again, and of one name in one layer the first counts.
 
     Raises IntegrityError for a damaged blob, BuildError for a layer that is no archive, leaves its root, links to
     nothing, or exceeds ``limits``; each names the layer.
     """
-    return _Tree(store, image, limits).members(lambda path: path not in without, trees=True)
+    return _Tree(store, image, limits, compat).members(lambda path: path not in without, trees=True)
 
 
 def select(store: Store, image: Image, names: Collection[str], limits: Limits = Limits()) -> Iterator[Member]:
@@ -161,12 +170,18 @@ def decompressed(packed: io.BufferedReader, what: str) -> Iterator[BinaryIO]:
 class _Tree:
     """The names of an image, from a first reading of its layers."""
 
-    def __init__(self, store: Store, image: Image, limits: Limits) -> None:
+    def __init__(self, store: Store, image: Image, limits: Limits, compat: Compat = "fixed") -> None:
         self._store = store
         self._image = image
         self._limits = limits
         self._root = _Node("dir", None, None)
         self._count = 0
+        self._upstream = compat == "upstream"
+        # The last layer that has a name, whatever it is there: upstream begins at the top and keeps book by names.
+        self._last: dict[str, int] = {}
+        if self._upstream:
+            for number in range(len(image.layers)):
+                self._last.update((member.name, number) for member in self._layer(number))
         size = 0
         for number in range(len(image.layers)):
             for position, member in enumerate(self._layer(number)):
@@ -196,6 +211,8 @@ class _Tree:
         above, _, name = member.name.rpartition("/")
         if name.startswith(_WHITEOUT) and name != _WHITEOUT:
             directory = self._directory(above, place, make=False)
+            if self._upstream and (name == _OPAQUE or self._kept_by_upstream(above, name, place[0])):
+                return
             if directory is not None and name == _OPAQUE:
                 self._remove_lower(directory, place[0])
             elif directory is not None and not name.startswith(_WHITEOUT * 2):
@@ -203,6 +220,8 @@ class _Tree:
             return
         directory = self._directory(above, place, make=True) or self._root
         old = directory.children.get(name)
+        if self._upstream and old is not None and old.layer() == place[0]:
+            return
         if member.kind == "hardlink":
             target = self._lookup(member.linkname, place)
             if target is None or target.kind == "dir":
@@ -221,6 +240,11 @@ class _Tree:
             if member.kind == "dir" and old is not None and old.kind == "dir":
                 node.children = old.children
         directory.children[name] = node
+
+    def _kept_by_upstream(self, above: str, whiteout: str, layer: int) -> bool:
+        """Whether a later layer has what a whiteout removes."""
+        name = whiteout.removeprefix(_WHITEOUT)
+        return self._last.get(f"{above}/{name}" if above else name, -1) > layer
 
     def _new(self, kind: Kind, place: tuple[int, int] | None, inode: tuple[int, int] | None) -> _Node:
         self._count += 1

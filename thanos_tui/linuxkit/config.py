@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from thanos_tui import yaml12
-from thanos_tui.errors import InputError
+from thanos_tui.errors import HostError, InputError
 from thanos_tui.linuxkit import checks, schema
 from thanos_tui.linuxkit.model import (
     Compat,
@@ -56,6 +56,9 @@ __all__ = [
 ]
 
 check = checks.whole
+
+_PATIENCE = 30.0  # seconds that a server may say nothing
+_LARGEST = 16 << 20  # bytes of a configuration that is fetched
 
 _ENTRIES = {"volumes": (Volume, "a volume"), "files": (File, "a file")} | dict.fromkeys(
     ("onboot", "onshutdown", "services"), (Component, "a container")
@@ -147,15 +150,17 @@ def read_label(text: str, reference: str) -> Settings:
 
 
 def read_files(paths: Sequence[str | Path], compat: Compat = "fixed") -> Config:
-    """Read and merge LinuxKit YAML files in this order; ``-`` is the standard input.
+    """Read and merge LinuxKit YAML files in this order; ``-`` is the standard input, and URLs are fetched.
 
-    Raises InputError for files that cannot be read, and for everything that :func:`read` and :func:`merge` refuse.
+    Raises HostError for a URL that cannot be fetched, InputError for files that cannot be read, and for everything that
+    :func:`read` and :func:`merge` refuse.
     """
     configs = []
     for path in paths:
         name = str(path)
         if name.startswith(("http://", "https://")):
-            raise InputError(f"`{name}` is a URL; configurations are read from files", hint="download it first")
+            configs.append(read(_fetched(name), name, compat))
+            continue
         if name == "-":
             configs.append(read(sys.stdin.buffer.read(), "-", compat))
             continue
@@ -165,6 +170,21 @@ def read_files(paths: Sequence[str | Path], compat: Compat = "fixed") -> Config:
             raise InputError(f"cannot read {name}: {error.strerror}") from None
         configs.append(read(data, name, compat))
     return merge(configs, compat)
+
+
+def _fetched(url: str) -> bytes:
+    import http.client
+    import urllib.request
+
+    try:
+        with urllib.request.urlopen(url, timeout=_PATIENCE) as response:  # noqa: S310 - only http and https get here
+            data: bytes = response.read(_LARGEST + 1)
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        reason = getattr(error, "reason", None) or error
+        raise HostError(f"cannot fetch {url}: {reason}", hint="download it another way, and name the file") from None
+    if len(data) > _LARGEST:
+        raise InputError(f"{url} is larger than {_LARGEST >> 20} MiB, which no configuration is")
+    return data
 
 
 def merge(configs: Sequence[Config], compat: Compat = "fixed") -> Config:

@@ -1,0 +1,225 @@
+"""``build FILE.yml…``: what ``linuxkit build`` does, with its own flags, and without Docker."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import sys
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from thanos_tui.commands.builds import print_paths
+from thanos_tui.errors import InputError
+from thanos_tui.events import Event, LogLine, Reporter
+from thanos_tui.interrupts import asking
+
+if TYPE_CHECKING:
+    from thanos_tui.images.fetch import Sources
+    from thanos_tui.linuxkit.config import Config
+    from thanos_tui.settings import BuildSettings
+
+# What linuxkit calls the outputs of a configuration that has no name: its program's first name.
+_NAMELESS = "moby"
+
+
+def add(commands: Any) -> None:
+    """Add the parser of ``build``. Flags that linuxkit has keep its names, meanings and defaults."""
+    parser = commands.add_parser("build", help="build LinuxKit YAML", description=_build.__doc__, allow_abbrev=False)
+    parser.add_argument(
+        "files", nargs="+", metavar="FILE.yml", help="LinuxKit YAML, merged in this order; - is stdin, or a URL"
+    )
+    made = parser.add_argument_group("what is made")
+    made.add_argument(
+        "--format", "-f", action="append", default=[], metavar="F[,F]", help="output formats (default: kernel+initrd)"
+    )
+    made.add_argument("--dir", type=Path, metavar="DIR", help="where the outputs go (default: here)")
+    made.add_argument("--name", default="", metavar="N", help="what their names begin with (default: the last file's)")
+    made.add_argument("--o", "-o", metavar="FILE", help="the file of a format that is one archive; - is stdout")
+    made.add_argument(
+        "--size", default="", metavar="SIZE", help="size of disk images, such as 1024M or 2G; a number alone means GiB"
+    )
+    made.add_argument("--arch", choices=("amd64", "arm64"), help="the processor to build for (default: this machine's)")
+    _switch(made, "decompress-kernel", "store the kernel uncompressed")
+    _switch(made, "dry-run", "build nothing: print the YAML that all files together stand for")
+    made.add_argument(
+        "--compat",
+        choices=("fixed", "upstream"),
+        default="fixed",
+        help="'upstream' repeats what linuxkit gets wrong (docs/linuxkit-compat.md)",
+    )
+    images = parser.add_argument_group("where images come from")
+    images.add_argument(
+        "--cache", type=Path, metavar="DIR", help="the image store, in linuxkit's own format (or $LINUXKIT_CACHE)"
+    )
+    _switch(images, "pull", "ask registries for every image again")
+    _switch(images, "docker", "ask a Docker engine first")
+    images.add_argument(
+        "--mirror",
+        action="append",
+        default=[],
+        metavar="[REGISTRY=]URL",
+        help="ask this registry first; may be repeated (or $LINUXKIT_MIRROR)",
+    )
+    images.add_argument(
+        "--cert-file",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="FILE",
+        help="trust the authorities in this file (PEM), too; may be repeated",
+    )
+    images.add_argument("--offline", action="store_true", help="use the cache only, never the network")
+    sbom = parser.add_argument_group("accepted for linuxkit's sake: no list of software (SBOM) is made")
+    _switch(sbom, "no-sbom", "make none")
+    _switch(sbom, "sbom-current-time", "what time it would bear")
+    sbom.add_argument("--sbom-output", metavar="NAME", help="what it would be called")
+    told = parser.add_argument_group("what is told")
+    _switch(told, "quiet", "only warnings and errors", "-q")
+    told.add_argument(
+        "--verbose", "-v", type=int, choices=range(4), default=1, metavar="N", help="0 to 3: less or more than 1"
+    )
+    told.add_argument("--json", action="store_true", help="events as JSON lines on stdout")
+    parser.set_defaults(function=_build)
+
+
+def _switch(group: Any, name: str, meaning: str, *short: str) -> None:
+    """A switch as Go's programs take it: ``--pull``, and ``--pull=false`` as well."""
+    attribute = name.replace("-", "_")
+    group.add_argument(f"--{name}", *short, action="store_true", help=meaning)
+    group.add_argument(f"--{name}=true", dest=attribute, action="store_true", help=argparse.SUPPRESS)
+    group.add_argument(f"--{name}=false", dest=attribute, action="store_false", help=argparse.SUPPRESS)
+
+
+def _build(arguments: argparse.Namespace, reporter: Reporter) -> int:
+    """Build any LinuxKit YAML, with `linuxkit build`'s own options; no Docker is needed. Prints the outputs' paths."""
+    from thanos_tui.linuxkit import config
+
+    settings = _settings(arguments)
+    with asking(reporter):
+        read = config.read_files(arguments.files, arguments.compat)
+        if arguments.dry_run:
+            print(config.dump(read), end="")
+            return 0
+        return _make(read, settings, arguments, Reporter(_listener(arguments, reporter)))
+
+
+def _settings(arguments: argparse.Namespace) -> BuildSettings:
+    from thanos_tui.build import formats
+    from thanos_tui.build.segments import LEVEL
+    from thanos_tui.settings import BuildSettings, machine_architecture
+
+    names = [name for given in arguments.format for name in given.split(",")]
+    names = names or ["tar" if arguments.o else "kernel+initrd"]
+    if arguments.o:
+        _check_single(arguments, names)
+    for name in names:
+        formats.get(name)
+    return BuildSettings(
+        formats=tuple(names),
+        name=arguments.name or _name_of(arguments.files[-1]),
+        size_mib=_mebibytes(arguments.size),
+        compression=LEVEL,
+        architecture=arguments.arch or machine_architecture(),
+        mirrors=(),
+        suite="",
+        keyring=None,
+        memory_mib=1024,
+        cpus=2,
+        ssh_port=None,
+    )
+
+
+def _check_single(arguments: argparse.Namespace, names: list[str]) -> None:
+    """What ``-o`` does not go with. Raises InputError."""
+    from thanos_tui.build.outputs import STREAMED
+
+    if len(names) > 1:
+        raise InputError("one file cannot hold several formats", hint="use --dir instead", where="-o")
+    if names[0] not in STREAMED:
+        hint = f"use --dir, or one of {', '.join(STREAMED)}"
+        raise InputError(f"the format {names[0]} is not a single archive", hint=hint, where="-o")
+    for option in ("name", "dir"):
+        if getattr(arguments, option):
+            raise InputError(f"-o names the output already; leave out --{option}", where=f"--{option}")
+    if arguments.o == "-" and arguments.json:
+        raise InputError("the archive and the events cannot both go to stdout", where="--json")
+    if arguments.o == "-" and sys.stdout.isatty():
+        raise InputError("an archive is not written to a terminal", hint="redirect stdout, or name a file", where="-o")
+
+
+def _listener(arguments: argparse.Namespace, reporter: Reporter) -> Callable[[Event], None]:
+    """What the user wants to be told of; a wish to stop goes on to who works."""
+    quiet = arguments.quiet or arguments.verbose == 0
+
+    def listen(event: Event) -> None:
+        reporter.check()
+        if isinstance(event, LogLine) and event.level == "debug" and arguments.verbose > 1:
+            event = replace(event, level="info")
+        if not quiet or (isinstance(event, LogLine) and event.level in ("warning", "error")):
+            reporter.report(event)
+
+    return listen
+
+
+def _make(read: Config, settings: BuildSettings, arguments: argparse.Namespace, reporter: Reporter) -> int:
+    from thanos_tui.make import make
+
+    if arguments.sbom_output or arguments.sbom_current_time:
+        reporter.log("no list of software (SBOM) is made: the lock of a profile is one", "warning")
+    with ExitStack() as stack:
+        stream: BinaryIO | None = None
+        if arguments.o == "-":
+            stream = sys.stdout.buffer
+        elif arguments.o:
+            from thanos_tui.files import replacing
+
+            stream = stack.enter_context(replacing(Path(arguments.o)))
+        made = make(
+            read,
+            settings,
+            arguments.dir or Path(),
+            reporter,
+            lock=None,
+            offline=arguments.offline,
+            store=_store(arguments),
+            decompress_kernel=arguments.decompress_kernel,
+            sources=_sources(arguments),
+            compat=arguments.compat,
+            stream=stream,
+        )
+    if arguments.o and arguments.o != "-":
+        made = replace(made, artefacts=tuple(replace(one, path=arguments.o) for one in made.artefacts))
+        for artefact in made.artefacts:
+            reporter.report(artefact)
+    if arguments.o != "-" and not arguments.json:
+        print_paths(made.artefacts)
+    return 0
+
+
+def _store(arguments: argparse.Namespace) -> Path | None:
+    named = os.environ.get("LINUXKIT_CACHE", "")
+    return arguments.cache or (Path(named) if named else None)
+
+
+def _sources(arguments: argparse.Namespace) -> Sources:
+    from thanos_tui.images import fetch
+
+    mirrors = arguments.mirror or os.environ.get("LINUXKIT_MIRROR", "").replace(",", " ").split()
+    order = (fetch.ENGINE, fetch.STORE, fetch.REGISTRY) if arguments.docker else fetch.DEFAULT.order
+    return fetch.Sources(order, tuple(mirrors), tuple(arguments.cert_file), pull=arguments.pull)
+
+
+def _name_of(file: str) -> str:
+    return _NAMELESS if file == "-" else Path(file).name.rsplit(".", 1)[0]
+
+
+def _mebibytes(text: str) -> int:
+    """A size as linuxkit takes it: ``1024M``, ``2G``, or plain GiB. 0 for none given."""
+    found = re.fullmatch(r"(\d{1,9})([MG]?)", text)
+    if text and not found:
+        raise InputError(f"{text!r} is no size", hint="write one such as 1024M or 2G", where="--size")
+    return int(found[1]) * (1 if found[2] == "M" else 1024) if found else 0
