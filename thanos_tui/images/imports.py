@@ -6,12 +6,22 @@ import json
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from thanos_tui.errors import BuildError, InputError, IntegrityError
+from thanos_tui.errors import BuildError, IntegrityError
 from thanos_tui.events import Reporter, Step
 from thanos_tui.files import require_space
 from thanos_tui.images import archives, manifests
 from thanos_tui.images import reference as references
-from thanos_tui.images.store import INDEXES, LAYER, MANIFESTS, OCI_MANIFEST, Descriptor, Image, Store, descriptor
+from thanos_tui.images.store import (
+    INDEXES,
+    LAYER,
+    MANIFESTS,
+    OCI_CONFIG,
+    OCI_MANIFEST,
+    Descriptor,
+    Image,
+    Store,
+    descriptor,
+)
 from thanos_tui.tree import Member, content
 from thanos_tui.words import counted, printable
 
@@ -22,8 +32,7 @@ _SHOWN = 5  # names in an error
 def from_file(path: Path, wanted: Collection[str], arch: str, store: Store, reporter: Reporter) -> dict[str, Image]:
     """Those images of ``wanted`` that an archive or a layout has for ``arch`` (Go's name), put into the store.
 
-    Raises InputError or IntegrityError where the file is not what it should be, and BuildError where it holds none of
-    them.
+    Raises InputError or IntegrityError where the file is not what it should be, BuildError where it holds none of them.
     """
     if not path.is_dir():
         return from_archive(path, wanted, arch, store, reporter)
@@ -39,10 +48,7 @@ def from_file(path: Path, wanted: Collection[str], arch: str, store: Store, repo
 
 
 def from_archive(path: Path, wanted: Collection[str], arch: str, store: Store, reporter: Reporter) -> dict[str, Image]:
-    """As :func:`from_file`, for an archive of ``docker save`` or an OCI image layout as an archive.
-
-    Of what is asked for by no name but the only one in the archive is no image found: names are compared in full.
-    """
+    """As :func:`from_file`, for an archive of ``docker save`` or an OCI image layout as an archive."""
     source = archives.archive(path)
     title = f"Read {path}"
     with reporter.step(f"images/{path.name}", title, source.size, "bytes") as step:
@@ -75,8 +81,9 @@ def keep(
     for reference, image in images.items():
         if image.manifest:
             # As it is: its digest is the one by which the image is known everywhere.
-            store.put_blob([image.config], LAYER, expected=image.digest)
-            kept = store.put_blob([image.manifest], OCI_MANIFEST)
+            store.put_blob([image.config], OCI_CONFIG, expected=image.digest)
+            kind = json.loads(image.manifest).get("mediaType")
+            kept = store.put_blob([image.manifest], kind if kind in MANIFESTS else OCI_MANIFEST)
             store.name(reference, kept)
             made[reference] = store.get(reference, arch)
         else:
@@ -135,10 +142,10 @@ def _trail(layout: Store, root: Descriptor, manifest: str, depth: int = 0) -> li
     return None
 
 
-def _nothing(what: str, names: Collection[str]) -> InputError:
+def _nothing(what: str, names: Collection[str]) -> BuildError:
     shown = ", ".join(sorted(printable(name) for name in names)[:_SHOWN]) or "nothing with a name"
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return InputError(
+    return BuildError(
         f"{what} holds other images: {shown}{more}",
         hint="name the image in the YAML as it is named there, or save it again by its name",
     )
