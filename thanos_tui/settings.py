@@ -17,7 +17,9 @@ class BuildSettings:
     memory_mib, cpus: of the machine. ssh_port: where its SSH server listens; None where it has none.
     resolution, outputs: of its screens (`WIDTHxHEIGHT` or `auto`; how many). sound: its sound card's name, or `none`.
     disk_mib: the size of its data disk, 0 for none. None where the image has no use for it.
+    engine: what makes the outputs: ``embedded`` (this program) or ``linuxkit`` (upstream's).
     base_image: what stark's image is built on top of, where a Docker engine builds it.
+    image_sources, image_mirrors, image_certificates: where other images come from (``images.fetch.Sources``).
     """
 
     formats: tuple[str, ...]
@@ -36,6 +38,10 @@ class BuildSettings:
     sound: str | None = None
     disk_mib: int = 0
     base_image: str | None = None
+    image_sources: tuple[str, ...] = ("store", "registry")
+    image_mirrors: tuple[str, ...] = ()
+    image_certificates: tuple[str, ...] = ()
+    engine: str = "embedded"
 
 
 def machine_architecture() -> str:

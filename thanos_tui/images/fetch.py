@@ -8,13 +8,14 @@ OCI image layout or of an archive that ``docker save`` made. Whatever a source g
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from thanos_tui.errors import BuildError, HostError, InputError, IntegrityError, Interrupted, ThanosError, nearest
 from thanos_tui.events import Reporter
 from thanos_tui.images.reference import expand
 from thanos_tui.images.store import Image, Store
+from thanos_tui.settings import BuildSettings
 
 STORE = "store"
 ENGINE = "docker"
@@ -63,6 +64,18 @@ class Sources:
 
 
 DEFAULT = Sources()
+
+
+def configured(settings: BuildSettings) -> Sources:
+    """The sources that a build's settings name."""
+    certificates = tuple(Path(path) for path in settings.image_certificates)
+    return Sources(settings.image_sources, settings.image_mirrors, certificates)
+
+
+def renewed(sources: Sources) -> Sources:
+    """The same sources with the store last: tags are to be looked up anew, where somebody knows them."""
+    stored = (STORE,) if STORE in sources.order else ()
+    return replace(sources, order=(*(source for source in sources.order if source != STORE), *stored))
 
 
 def mirrored(text: str) -> tuple[str, str]:

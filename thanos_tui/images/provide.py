@@ -107,7 +107,8 @@ def provide(
                 continue
         work.append(_Work(reference, directory, features, files, None if update else locked))
     # The images of others first: of them it is least certain that they can be had.
-    for reference, image in fetch.bring(foreign, arch, store, sources, reporter, offline=offline).items():
+    asked = fetch.renewed(sources) if update else sources
+    for reference, image in fetch.bring(foreign, arch, store, asked, reporter, offline=offline).items():
         images[reference] = image
         entries[reference, arch] = LockedImage(image.digest)
     if work:

@@ -6,7 +6,7 @@ import json
 import re
 import shlex
 from collections.abc import Iterator, Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -34,12 +34,20 @@ def settings(resolved: Resolved, directory: Path) -> BuildSettings:
     keyring = given["keyring"]
     given["keyring"] = None
     made = BuildSettings(**cast(Any, given))
+    surroundings = Surroundings(directory)
+
+    def path(text: str) -> str:
+        return str(surroundings.path(text).absolute())
+
+    # What is no word of images.fetch is a path, which has one of these in it.
+    sources = tuple(path(word) if set(word) & {"/", "."} else word for word in made.image_sources)
+    made = replace(made, image_sources=sources, image_certificates=tuple(map(path, made.image_certificates)))
     if not keyring:
         return made
-    path = Surroundings(directory).path(str(keyring))
-    if not path.is_file():
-        raise InputError(f"there is no keyring {path}", where="packages.keyring")
-    return BuildSettings(**{**vars(made), "keyring": path.absolute()})
+    found = surroundings.path(str(keyring))
+    if not found.is_file():
+        raise InputError(f"there is no keyring {found}", where="packages.keyring")
+    return replace(made, keyring=found.absolute())
 
 
 def plain_name(name: str) -> str:
