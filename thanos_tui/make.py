@@ -55,11 +55,11 @@ def make(
     """Build a config: its images, root filesystem and outputs.
 
     lock: the file that says which packages and images to use, written where it is missing; None does without.
-    store: where images are kept, if not in the cache. sources: where images come from that no recipe makes, if not from
-    the store, else from registries. compat: whose way counts where upstream's is not ours.
+    store: where images are kept, if not in the cache. sources: where images come from that no recipe makes, if not
+    as the settings say. compat: whose way counts where upstream's is not ours.
     stream: where the one format goes that is to be made (of ``outputs.STREAMED``), in the place of ``output``.
     """
-    from thanos_tui.build import formats, outputs, rootfs
+    from thanos_tui.build import formats, outputs, rootfs, upstream
     from thanos_tui.files import cache_dir
     from thanos_tui.images import docker, fetch, provide, tools
     from thanos_tui.images import lock as locks
@@ -67,7 +67,11 @@ def make(
     from thanos_tui.images.store import Damaged, Store
 
     origin = Origin(settings.mirrors, settings.suite, settings.keyring)
-    needed = [program for name in settings.formats for program in formats.get(name).needs]
+    theirs = settings.engine == "linuxkit"
+    if theirs:
+        upstream.check(settings.formats, config)
+    declared = () if theirs else tuple(map(formats.get, settings.formats))
+    needed = [program for form in declared for program in form.needs]
     tools.ensure(needed, reporter, offline=offline)
     kept = Store(store or cache_dir() / "store")
     before = locks.load(lock) if lock else None
@@ -83,8 +87,22 @@ def make(
             update=update,
             origin=origin,
             base=settings.base_image or docker.BASE,
-            sources=sources or fetch.DEFAULT,
+            sources=sources or fetch.configured(settings),
         )
+        if theirs:
+            made = upstream.build(
+                config,
+                settings.formats,
+                output,
+                settings.name,
+                reporter,
+                store=kept.path,
+                arch=settings.architecture,
+                size_mib=settings.size_mib or None,
+                decompress_kernel=decompress_kernel,
+                offline=offline,
+            )
+            return made, used, ()
         parts = rootfs.parts(
             config,
             kept,

@@ -8,7 +8,6 @@ left of upstream's archive when it is unpacked; `images.py` makes the images.
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import json
 import re
 import shlex
@@ -39,19 +38,6 @@ KINDS = {
     tarfile.DIRTYPE: "dir",
     tarfile.FIFOTYPE: "fifo",
 }
-
-
-@pytest.fixture(scope="module")
-def layout(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The images of all cases, as an image store."""
-    spec = importlib.util.spec_from_file_location("conformance_images", HERE / "images.py")
-    assert spec is not None
-    assert spec.loader is not None
-    made = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(made)
-    path = tmp_path_factory.mktemp("images") / "store"
-    made.make(path)
-    return path
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from thanos_tui.commands.builds import print_paths
+from thanos_tui.commands.builds import add_engine, engine, print_paths, with_theirs
 from thanos_tui.errors import InputError
 from thanos_tui.events import Event, LogLine, Reporter
 from thanos_tui.interrupts import asking
@@ -44,6 +44,7 @@ def add(commands: Any) -> None:
     )
     made.add_argument("--arch", choices=("amd64", "arm64"), help="the processor to build for (default: this machine's)")
     _switch(made, "decompress-kernel", "store the kernel uncompressed")
+    add_engine(made)
     _switch(made, "dry-run", "build nothing: print the YAML that all files together stand for")
     made.add_argument(
         "--compat",
@@ -130,6 +131,7 @@ def _settings(arguments: argparse.Namespace) -> BuildSettings:
         memory_mib=1024,
         cpus=2,
         ssh_port=None,
+        engine="linuxkit" if engine(arguments) == "linuxkit" else "embedded",
     )
 
 
@@ -145,6 +147,8 @@ def _check_single(arguments: argparse.Namespace, names: list[str]) -> None:
     for option in ("name", "dir"):
         if getattr(arguments, option):
             raise InputError(f"-o names the output already; leave out --{option}", where=f"--{option}")
+    if engine(arguments):
+        raise InputError("-o is for this program's own engine", hint="use --dir", where="--engine")
     if arguments.o == "-" and arguments.json:
         raise InputError("the archive and the events cannot both go to stdout", where="--json")
     if arguments.o == "-" and sys.stdout.isatty():
@@ -170,6 +174,10 @@ def _make(read: Config, settings: BuildSettings, arguments: argparse.Namespace, 
 
     if arguments.sbom_output or arguments.sbom_current_time:
         reporter.log("no list of software (SBOM) is made: the lock of a profile is one", "warning")
+    if engine(arguments) == "both":
+        from thanos_tui import engines
+
+        engines.check(read, settings.formats, to_compare=arguments.compare)
     with ExitStack() as stack:
         stream: BinaryIO | None = None
         if arguments.o == "-":
@@ -197,7 +205,10 @@ def _make(read: Config, settings: BuildSettings, arguments: argparse.Namespace, 
             reporter.report(artefact)
     if arguments.o != "-" and not arguments.json:
         print_paths(made.artefacts)
-    return 0
+    if engine(arguments) != "both":
+        return 0
+    kept = {"store": _store(arguments), "decompress_kernel": arguments.decompress_kernel}
+    return with_theirs(read, settings, arguments.dir or Path(), arguments, reporter, **kept)
 
 
 def _store(arguments: argparse.Namespace) -> Path | None:
