@@ -61,7 +61,7 @@ def make(
     """
     from thanos_tui.build import formats, outputs, rootfs, upstream
     from thanos_tui.files import cache_dir
-    from thanos_tui.images import docker, fetch, provide, tools
+    from thanos_tui.images import data, docker, fetch, provide, tools
     from thanos_tui.images import lock as locks
     from thanos_tui.images.package import Origin, mark_used
     from thanos_tui.images.store import Damaged, Store
@@ -73,6 +73,8 @@ def make(
     declared = () if theirs else tuple(map(formats.get, settings.formats))
     needed = [program for form in declared for program in form.needs]
     tools.ensure(needed, reporter, offline=offline)
+    taken = [wanted for name in settings.formats for wanted in formats.get(name).data]
+    data.ensure(taken, settings.architecture, reporter, offline=offline, origin=origin)
     kept = Store(store or cache_dir() / "store")
     before = locks.load(lock) if lock else None
 

@@ -17,12 +17,20 @@ from thanos_tui.files import cache_dir
 # Which Debian/Ubuntu package brings a program; errors and the set-up name them from here.
 PACKAGES: Mapping[str, str] = {
     "apt-get": "apt",
+    "faked-sysv": "fakeroot",
+    "fakeroot-sysv": "fakeroot",
+    "gzip": "gzip",
     "mcopy": "mtools",
     "mformat": "mtools",
+    "mkfs.erofs": "erofs-utils",
+    "mksquashfs": "squashfs-tools",
+    "mmd": "mtools",
     "qemu-img": "qemu-utils",
     "qemu-system-aarch64": "qemu-system-arm",
     "qemu-system-x86_64": "qemu-system-x86",
     "syslinux": "syslinux",
+    "tar": "tar",
+    "xorriso": "xorriso",
 }
 
 

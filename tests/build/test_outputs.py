@@ -395,7 +395,7 @@ def test_a_machine_with_too_little_memory_is_warned_of(build: Build) -> None:
 def test_what_cannot_be_is_refused_before_work(build: Build, parts: tuple[Part, ...], tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no output format qcow2") as caught:
         build("qcow2")
-    assert "qcow2-bios" in str(caught.value.hint)
+    assert "qcow2-" in str(caught.value.hint)
     with pytest.raises(InputError, match="raw-bios exists for amd64 only, not for arm64"):
         build("raw-bios", arch="arm64")
     for name in ("", "..", "a/b"):

@@ -142,7 +142,8 @@ def test_the_host_key_goes_in_by_the_firmware_configuration() -> None:
         (Boot(kernel=Path("/k"), disk=Path("/d")), Settings(), "either"),
         (Boot(disk=Path("/d")), Settings(architecture="riscv64"), "riscv64"),
         (Boot(disk=Path("/d")), Settings(devices="vmware"), "vmware"),
-        (Boot(disk=Path("/d")), Settings(architecture="arm64"), "UEFI"),
+        (Boot(disk=Path("/d")), Settings(architecture="arm64", firmware="bios"), "no BIOS"),
+        (Boot(disk=Path("/d"), medium="program", firmware="efi"), Settings(firmware="bios"), "no BIOS starts"),
         (Boot(disk=Path("/d")), Settings(memory_mib=0), "16 MiB"),
         (Boot(disk=Path("/d")), Settings(cpus=0), "processor"),
         (Boot(disk=Path("/nowhere/d")), Settings(), "cannot read /nowhere/d"),
@@ -153,9 +154,50 @@ def test_what_cannot_be_booted_is_refused(boot: Boot, settings: Settings, said: 
         qemu.check(boot, settings)
 
 
+def test_an_image_made_for_efi_gets_efi_and_what_it_writes_is_the_machines_own() -> None:
+    boot = Boot(disk=Path("/d"), firmware="efi")
+    devices = qemu.DEVICES["amd64"]["qemu"]
+    argv = qemu.command(Path("/qemu"), boot, Settings(), devices, "tcg", "m", (), None, Path("/a,b/code"))
+    code, variables, image = following(argv, "-drive")
+    assert code == "if=pflash,unit=0,format=raw,readonly=on,file=/a,,b/code"
+    assert variables == f"if=pflash,unit=1,format=raw,file={qemu.VARIABLES}"
+    assert "id=disk0" in image
+    assert not [word for word in argv_of(boot, Settings()) if "pflash" in word]
+
+
+@pytest.mark.parametrize(
+    ("boot", "settings", "firmware"),
+    [
+        (Boot(disk=Path("/d")), Settings(), "bios"),
+        (Boot(disk=Path("/d")), Settings(firmware="efi"), "efi"),
+        (Boot(disk=Path("/d"), firmware="efi"), Settings(), "efi"),
+        (Boot(disk=Path("/d"), firmware="efi"), Settings(firmware="bios"), "bios"),
+        (Boot(disk=Path("/d")), Settings(architecture="arm64"), "efi"),
+        (Boot(kernel=Path("/k")), Settings(architecture="arm64"), "bios"),
+        (Boot(kernel=Path("/k")), Settings(architecture="arm64", firmware="efi"), "efi"),
+    ],
+)
+def test_the_firmware_is_the_one_asked_for_or_the_images(boot: Boot, settings: Settings, firmware: str) -> None:
+    assert qemu.firmware(boot, settings) == firmware
+
+
+@pytest.mark.parametrize(
+    ("medium", "drive", "holder"),
+    [
+        ("cd", "if=none,id=disk0,media=cdrom,readonly=on,format=raw,file=/d", "ide-cd"),
+        ("program", f"if=none,id=disk0,driver=vvfat,dir={qemu.EFI_FILES},read-only=on", "virtio-blk-pci"),
+    ],
+)
+def test_what_is_no_disk_is_never_written_to(medium: qemu.Medium, drive: str, holder: str) -> None:
+    argv = argv_of(Boot(disk=Path("/d"), medium=medium, firmware="efi"), Settings())
+    assert following(argv, "-drive") == [drive]
+    assert f"{holder},drive=disk0,bootindex=0" in following(argv, "-device")
+
+
 @pytest.fixture
 def outputs(tmp_path: Path) -> Path:
-    for end in ("-kernel", "-initrd.img", "-bios.img", ".vhd", ".qcow2"):
+    ends = ("-kernel", "-initrd.img", "-bios.img", ".vhd", ".qcow2")
+    for end in (*ends, "-efi.img", "-efi.qcow2", "-efi.iso", "-efi-initrd.iso", "-uki.efi"):
         (tmp_path / f"os{end}").write_bytes(b"x")
     (tmp_path / "os-cmdline").write_text("console=ttyS0\n")
     return tmp_path
@@ -175,11 +217,28 @@ def test_the_name_of_a_disk_image_tells_its_format(outputs: Path, end: str, form
     assert qemu.default_name(boot) == "os"
 
 
+@pytest.mark.parametrize(
+    ("end", "form", "medium"),
+    [
+        ("-efi.img", "raw", "disk"),
+        ("-efi.qcow2", "qcow2", "disk"),
+        ("-efi.iso", "raw", "cd"),
+        ("-efi-initrd.iso", "raw", "cd"),
+        ("-uki.efi", "raw", "program"),
+    ],
+)
+def test_the_name_of_an_image_tells_that_it_wants_efi(outputs: Path, end: str, form: str, medium: str) -> None:
+    boot = qemu.boot_of(outputs / f"os{end}")
+    assert (boot.disk, boot.format, boot.medium, boot.firmware) == (outputs / f"os{end}", form, medium, "efi")
+    assert qemu.default_name(boot) == "os"
+
+
 def test_the_name_of_a_build_stands_for_its_only_output(outputs: Path) -> None:
-    with pytest.raises(InputError, match=r"could mean any of os-kernel, os-bios\.img, os\.qcow2, os\.vhd"):
+    with pytest.raises(InputError, match=r"could mean any of os-kernel, os-bios\.img, os-efi\.img, .*, os\.vhd"):
         qemu.boot_of(outputs / "os")
-    for end in ("-kernel", "-bios.img", ".vhd"):
-        (outputs / f"os{end}").unlink()
+    for path in outputs.iterdir():
+        if path.name not in ("os.qcow2", "os-cmdline"):
+            path.unlink()
     assert qemu.boot_of(outputs / "os").format == "qcow2"
 
 

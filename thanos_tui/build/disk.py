@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import struct
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from thanos_tui import programs
@@ -49,9 +49,9 @@ def check(system: Bootable, size_mib: int | None = None) -> None:
             f"the initrd has {system.size // _MIB} MiB, and a FAT file system holds files of up to 4095 MiB",
             hint="choose the format kernel+initrd, or leave components out",
         )
-    line = _line(system)
-    if len(line.encode()) > _CMDLINE:
-        raise InputError(f"the kernel's command line has {len(line.encode())} bytes, and a disk's may have {_CMDLINE}")
+    length = len(system.command_line.encode())
+    if length > _CMDLINE:
+        raise InputError(f"the kernel's command line has {length} bytes, and a disk's may have {_CMDLINE}")
     if size_mib is not None:
         least = smallest_mib(system)
         if size_mib < least:
@@ -84,12 +84,12 @@ def write(image: Path, system: Bootable, size_mib: int, time: int, advance: Call
     # SYSLINUX first: what the BIOS has to read is then at the start of the disk.
     programs.run(["syslinux", "--offset", str(_START * SECTOR), "--install", image], env=fat.environment(time))
     files: dict[str, Iterable[bytes]] = {
-        "syslinux.cfg": [configuration(_line(system)).encode()],
+        "syslinux.cfg": [configuration(system.command_line).encode()],
         "kernel": system.kernel.chunks() if system.kernel else [],
         "initrd.img": system.initrd(),
     }
     for file, chunks in files.items():
-        fat.copy(image, _START, file, _told(chunks, advance), time)
+        fat.copy(image, _START, file, fat.told(chunks, advance), time)
     if layout.fat32:
         _copy_boot_sectors(image)
 
@@ -157,14 +157,3 @@ def _copy_boot_sectors(image: Path) -> None:
         boot = stream.read(2 * SECTOR)
         stream.seek((_START + 6) * SECTOR)
         stream.write(boot)
-
-
-def _told(chunks: Iterable[bytes], advance: Callable[[int], None]) -> Iterator[bytes]:
-    for chunk in chunks:
-        yield chunk
-        advance(len(chunk))
-
-
-def _line(system: Bootable) -> str:
-    # A command line may be written as several lines; syslinux.cfg has one for it.
-    return " ".join(system.cmdline.read().decode("utf-8", "replace").split()) if system.cmdline else ""

@@ -7,7 +7,7 @@ configuration) is given to it, so the same content gives the same bytes.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +23,8 @@ _RESERVED = 32
 # With 4085 to 65524 clusters a file system is a FAT16, with more a FAT32, whatever its header says.
 _FAT16_CLUSTERS = 65524
 _GIB_SECTORS = (1 << 30) // SECTOR
+# From here on, clusters of eight sectors are enough for a FAT32.
+_SMALL_SECTORS = (260 << 20) // SECTOR
 
 
 @dataclass(frozen=True)
@@ -42,9 +44,14 @@ class Layout:
         return (self.sectors - _RESERVED - tables - root - self.cluster) * SECTOR
 
 
-def layout(sectors: int) -> Layout:
-    """FAT16 for small file systems, FAT32 for others: either needs a number of clusters that the other cannot have."""
-    for cluster in (4, 8, 16):
+def layout(sectors: int, *, fat32: bool = False) -> Layout:
+    """FAT16 for small file systems, FAT32 for others: either needs a number of clusters that the other cannot have.
+
+    fat32: for small ones too, if they have 34 MiB at least.
+    """
+    if fat32 and sectors < _SMALL_SECTORS:
+        return Layout(sectors, 1, fat32=True)
+    for cluster in () if fat32 else (4, 8, 16):
         if sectors <= _FAT16_CLUSTERS * cluster:
             return Layout(sectors, cluster, fat32=False)
     return Layout(sectors, 8 if sectors < 8 * _GIB_SECTORS else 32 if sectors < 64 * _GIB_SECTORS else 64, fat32=True)
@@ -66,6 +73,18 @@ def copy(image: Path, start: int, name: str, chunks: Iterable[bytes], time: int)
     programs.feed(["mcopy", *_at(image, start), "-", f"::{name}"], chunks, env=environment(time))
 
 
+def make_directory(image: Path, start: int, name: str, time: int) -> None:
+    """Make a directory, in one that exists, in the file system at sector ``start``; raises as :func:`make` does."""
+    programs.run(["mmd", *_at(image, start), f"::{name}"], env=environment(time))
+
+
+def told(chunks: Iterable[bytes], advance: Callable[[int], None]) -> Iterator[bytes]:
+    """The same pieces; ``advance`` is told of each one's bytes when it has been taken."""
+    for chunk in chunks:
+        yield chunk
+        advance(len(chunk))
+
+
 def environment(time: int) -> Mapping[str, str]:
     """What mtools, and programs that start them, are to be run with."""
     # syslinux calls mtools by name, which may not be where PATH leads. mtools' settings can come from its files and
@@ -83,4 +102,6 @@ def environment(time: int) -> Mapping[str, str]:
 
 
 def _at(image: Path, start: int) -> list[str]:
-    return ["-i", f"{image}@@{start * SECTOR}"]
+    # mtools take a backslash for the beginning of something special.
+    name = str(image).replace("\\", "\\\\")
+    return ["-i", f"{name}@@{start * SECTOR}"]

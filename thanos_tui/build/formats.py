@@ -21,8 +21,9 @@ class Format:
     files: tuple[str, ...]
     help: str
     bootable: Literal["kernel", "disk", "none"]
-    firmware: Literal["any", "bios"]
+    firmware: Literal["any", "bios", "efi"]
     needs: tuple[str, ...] = ()
+    data: tuple[str, ...] = ()
     arch: tuple[str, ...] = ()
     size_mib: int | None = None
 
@@ -38,7 +39,7 @@ def load() -> Mapping[str, Format]:
     declared = yaml12.read(path.read_text(encoding="utf-8"), str(path)).value
     found = {}
     for entry in declared:
-        lists = {key: tuple(entry.get(key, ())) for key in ("files", "needs", "arch")}
+        lists = {key: tuple(entry.get(key, ())) for key in ("files", "needs", "data", "arch")}
         found[entry["name"]] = Format(**{**entry, **lists})
     return found
 

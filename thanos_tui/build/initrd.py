@@ -50,6 +50,11 @@ class Bootable:
         return self.size + sum(blob.size for blob in (self.kernel, self.cmdline) if blob)
 
     @property
+    def command_line(self) -> str:
+        """The kernel's command line on one line; it may be written as several."""
+        return " ".join(self.cmdline.read().decode("utf-8", "replace").split()) if self.cmdline else ""
+
+    @property
     def identity(self) -> bytes:
         """32 bytes that name the content: two of these with the same one are the same, byte for byte."""
         digest = hashlib.sha256()

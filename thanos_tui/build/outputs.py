@@ -21,6 +21,7 @@ from thanos_tui.build import segments, tar
 from thanos_tui.build.formats import Format
 from thanos_tui.events import Artefact, Reporter, Step, StepPlanned
 from thanos_tui.files import cache_dir, replacing
+from thanos_tui.images import data
 
 if TYPE_CHECKING:
     from thanos_tui.build.initrd import Bootable
@@ -213,9 +214,9 @@ class _Work:
         facts += [(part.key, part.location, part.source) if format_.name == "tar" else part.key for part in self.parts]
         if format_.size_mib:
             facts.append(self.size_mib)
-        for program in format_.needs:
-            path = programs.find(program)
-            facts.append(_stamp(path.stat())[:2] if path else None)
+        used = [programs.find(program) for program in format_.needs]
+        used += [data.find(wanted, arch) for wanted in format_.data for arch in data.SOURCES[wanted]]
+        facts += [_stamp(path.stat())[:2] if path else None for path in used]
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
     def _record_path(self, format_: Format) -> Path:

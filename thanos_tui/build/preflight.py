@@ -12,6 +12,7 @@ from thanos_tui.build import disk
 from thanos_tui.build.formats import Format
 from thanos_tui.errors import HostError, InputError
 from thanos_tui.files import nearest_existing, unwritable
+from thanos_tui.images import data
 
 if TYPE_CHECKING:
     from thanos_tui.build.initrd import Bootable
@@ -38,6 +39,9 @@ def check(formats: Collection[Format], directory: Path, name: str, arch: str | N
                 hint="choose kernel+initrd",
             )
     check_programs(formats)
+    if arch:
+        for wanted in dict.fromkeys(wanted for format_ in formats for wanted in format_.data):
+            data.require(wanted, arch)
     _check_writable(directory)
     for format_ in formats:
         for path in format_.paths(directory, name):

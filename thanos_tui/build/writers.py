@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from thanos_tui import programs, tarball
-from thanos_tui.build import disk, vhd
+from thanos_tui.build import disk, efi, efi_iso, uki, vhd
 from thanos_tui.build import tar as tar_format
 from thanos_tui.build.blobs import Blob
 from thanos_tui.build.initrd import Bootable
@@ -119,17 +119,43 @@ def vhd_fixed(job: Job) -> Written:
 
 def qcow2_bios(job: Job) -> Written:
     """A raw disk, converted; the options are given in full, so that another version of QEMU does not choose others."""
-    (path,) = job.paths
     size_mib = job.disk_mib()
-    with (
-        replacing_by_name(path) as image,
-        # Named like the other temporary file, to be swept up like it after a kill.
-        tempfile.NamedTemporaryFile(prefix=f".{path.name}.{os.getpid()}.", suffix=".part", dir=path.parent) as raw,
-    ):
-        job.write_disk(Path(raw.name), size_mib)
-        options = "compat=1.1,cluster_size=65536,refcount_bits=16,lazy_refcounts=off"
-        programs.run(["qemu-img", "convert", "-f", "raw", "-O", "qcow2", "-o", options, raw.name, image])
+    return _qcow2(job, lambda raw: job.write_disk(raw, size_mib))
+
+
+def unified(job: Job) -> Written:
+    """One EFI program: firmware starts it as it is, from wherever it is put."""
+    (path,) = job.paths
+    image = uki.image(job.system)
+    require_space(path.parent, image.size, path.name)
+    with replacing(path) as stream:
+        return {path: _copy(image.chunks(), stream, job.step.advance)}
+
+
+def raw_efi(job: Job) -> Written:
+    """A disk as small as its content allows, as raw_bios()."""
+    (path,) = job.paths
+    efi.check(job.system)
+    with replacing_by_name(path) as image:
+        efi.write(image, job.system, efi.smallest_mib(job.system), MTIME, job.step.advance)
         return {path: _digest(image, job.step)}
+
+
+def qcow2_efi(job: Job) -> Written:
+    """The same disk with a size of its own, converted."""
+    efi.check(job.system, job.size_mib)
+    size_mib = job.size_mib or max(job.usual_mib, efi.smallest_mib(job.system))
+    return _qcow2(job, lambda raw: efi.write(raw, job.system, size_mib, MTIME, job.step.advance))
+
+
+def iso_efi(job: Job) -> Written:
+    """A disc with one EFI program that holds all."""
+    return _iso(job, efi_iso.write_unified)
+
+
+def iso_efi_initrd(job: Job) -> Written:
+    """A disc with kernel and initrd as files of their own."""
+    return _iso(job, efi_iso.write_separate)
 
 
 BOOTABLE: Mapping[str, Callable[[Job], Written]] = {
@@ -138,8 +164,36 @@ BOOTABLE: Mapping[str, Callable[[Job], Written]] = {
     "raw-bios": raw_bios,
     "vhd": vhd_fixed,
     "qcow2-bios": qcow2_bios,
+    "uki": unified,
+    "raw-efi": raw_efi,
+    "qcow2-efi": qcow2_efi,
+    "iso-efi": iso_efi,
+    "iso-efi-initrd": iso_efi_initrd,
 }
 """What writes each format that has something to boot in it."""
+
+
+def _iso(job: Job, write: Callable[[Path, Bootable, int, Callable[[int], None]], None]) -> Written:
+    (path,) = job.paths
+    # What goes on the disc is written beside it first.
+    require_space(path.parent, 2 * job.system.total, path.name)
+    with replacing_by_name(path) as image:
+        write(image, job.system, MTIME, job.step.advance)
+        return {path: _digest(image, job.step)}
+
+
+def _qcow2(job: Job, write: Callable[[Path], None]) -> Written:
+    """A raw disk that ``write`` makes in an empty file, converted."""
+    (path,) = job.paths
+    with (
+        replacing_by_name(path) as image,
+        # Named like the other temporary file, to be swept up like it after a kill.
+        tempfile.NamedTemporaryFile(prefix=f".{path.name}.{os.getpid()}.", suffix=".part", dir=path.parent) as raw,
+    ):
+        write(Path(raw.name))
+        options = "compat=1.1,cluster_size=65536,refcount_bits=16,lazy_refcounts=off"
+        programs.run(["qemu-img", "convert", "-f", "raw", "-O", "qcow2", "-o", options, raw.name, image])
+        return {path: _digest(image, job.step)}
 
 
 class _Hashing:

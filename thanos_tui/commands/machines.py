@@ -81,6 +81,9 @@ def add_machine_options(parser: argparse.ArgumentParser) -> None:
         help="auto takes KVM where it really works (%(default)s)",
     )
     group.add_argument(
+        "--firmware", choices=("bios", "efi"), help="what starts it (default: what the image needs)"
+    )
+    group.add_argument(
         "--vnc", type=int, nargs="?", const=0, metavar="PORT", help="offer the screen by VNC on loopback"
     )
 
@@ -98,6 +101,7 @@ def settings_from(arguments: argparse.Namespace, build: Build | None) -> Setting
         cpus=arguments.cpus or asked.cpus,
         devices=arguments.devices,
         accel=arguments.accel,
+        firmware=arguments.firmware,
         ssh_port=arguments.ssh_port,
         publish=tuple(parse_forward(text) for text in arguments.publish),
         vnc_port=arguments.vnc,
@@ -130,7 +134,7 @@ def _run(arguments: argparse.Namespace, reporter: Reporter) -> int:
 
     boot, build = _which(arguments.image)
     settings = settings_from(arguments, build)
-    vm.bring_qemu(settings, reporter)
+    vm.bring_qemu(boot, settings, reporter)
     if arguments.detach:
         machine = vm.start(boot, settings, reporter)
         _say_how_to_reach(machine, reporter)
@@ -162,7 +166,7 @@ def run_replayed(done: Replayed, arguments: argparse.Namespace, reporter: Report
         raise InputError(f"nothing of {formats} can be booted", hint="add --format kernel+initrd")
     boot = vm.boot_of(Path(done.build.outputs[0]))
     settings = settings_from(arguments, done.build)
-    vm.bring_qemu(settings, reporter)
+    vm.bring_qemu(boot, settings, reporter)
     with vm.attached(boot, settings, reporter) as machine:
         _say_how_to_reach(machine, reporter)
         if arguments.exec is not None:

@@ -68,16 +68,19 @@ def _bring(missing: Sequence[str], wanted: Sequence[str], reporter: Reporter, *,
             f"{missing[0]} needs a newer C library than this machine has", hint="apt-get upgrade, then again"
         )
     files = fetch(packages, apt, reporter, offline=offline)
-    _install(packages, files, asked, arch, reporter)
+    install(packages, files, asked, arch, reporter)
     for name in missing:
         if programs.find(name) is None:
             raise HostError(f"the package {programs.PACKAGES.get(name, name)} has no program {name}", hint=hint)
 
 
-def _install(
+def install(
     packages: Sequence[Package], files: dict[Package, Path], asked: Sequence[str], arch: str, reporter: Reporter
 ) -> None:
-    """Unpack the packages into a directory named by what they are, whole or not at all."""
+    """Unpack the packages into a directory named by what they are, whole or not at all.
+
+    The programs of those that were ``asked`` for get starters. Raises HostError where that cannot be written.
+    """
     words = [str(_FORMAT), *asked, *(package.sha256 for package in packages)]
     home = programs.tools_dir()
     target = home / hashlib.sha256("\n".join(words).encode()).hexdigest()[:20]

@@ -22,7 +22,7 @@ from thanos_tui.events import Reporter, Step
 from thanos_tui.files import replacing
 from thanos_tui.vm import accel, ports, qemu, timeline
 from thanos_tui.vm.ports import ADDRESS, Forward
-from thanos_tui.vm.qemu import DATA_DISK, HOST_KEY, SSH_PORT, VNC_PORT, Boot, Settings
+from thanos_tui.vm.qemu import DATA_DISK, EFI_FILES, HOST_KEY, SSH_PORT, VARIABLES, VNC_PORT, Boot, Settings
 from thanos_tui.vm.qmp import monitor
 from thanos_tui.vm.registry import Machine, Record, abandon, claim, ending, find, machines, processes, write_record
 
@@ -44,6 +44,7 @@ _ADVICE = (
     ("could not load PC BIOS", "QEMU's firmware files are missing: apt-get install seabios"),
     ("invalid accelerator", "this QEMU was built without it: let the accelerator be chosen (auto)"),
     ("initrd is too large", "the machine has too little memory for this image: give it more (--memory)"),
+    ("does not fit in FAT16", "QEMU cannot offer so large a program to UEFI: boot the format raw-efi instead"),
     ("No space left on device", "free some space on the disk of the temporary directory (TMPDIR)"),
 )
 
@@ -58,14 +59,16 @@ class Stopped:
     seconds: float
 
 
-def bring_qemu(settings: Settings, reporter: Reporter) -> None:
-    """Have the QEMU that these settings need: from the distribution's packages where this host lacks it.
+def bring_qemu(boot: Boot, settings: Settings, reporter: Reporter) -> None:
+    """Have the QEMU and the firmware that these need: from the distribution's packages where this host lacks them.
 
     Raises HostError.
     """
-    from thanos_tui.images import tools
+    from thanos_tui.images import data, tools
 
     tools.ensure([qemu.PROGRAMS[settings.architecture]], reporter)
+    if qemu.firmware(boot, settings) == "efi":
+        data.ensure(["firmware", "firmware-variables"], settings.architecture, reporter)
 
 
 def start(boot: Boot, settings: Settings | None = None, reporter: Reporter | None = None) -> Machine:
@@ -135,6 +138,8 @@ def wait(machine: Machine, timeout: float | None = None, reporter: Reporter | No
 def _start(boot: Boot, settings: Settings, reporter: Reporter) -> tuple[Machine, socket.socket]:
     """Start a machine that ends when the returned socket is closed."""
     devices = qemu.check(boot, settings)
+    boot = replace(boot, firmware=qemu.firmware(boot, settings))
+    efi = _firmware(settings.architecture) if boot.firmware == "efi" else None
     program = programs.require(qemu.PROGRAMS[settings.architecture])
     wanted = settings.name or qemu.default_name(boot)
     with reporter.step(f"machine/{wanted}", f"Starting {wanted}") as step:
@@ -147,6 +152,8 @@ def _start(boot: Boot, settings: Settings, reporter: Reporter) -> tuple[Machine,
         known = (directory / HOST_KEY).exists()
         try:
             _make_disk(directory / DATA_DISK, settings.peripherals.disk_mib, step)
+            if efi:
+                _prepare_efi(directory, boot, settings.architecture)
             record = Record(
                 name=directory.name,
                 created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -165,7 +172,7 @@ def _start(boot: Boot, settings: Settings, reporter: Reporter) -> tuple[Machine,
                 peripherals=settings.peripherals,
             )
             for _ in range(_ATTEMPTS):
-                argv = qemu.command(program, boot, settings, devices, chosen.name, record.name, forwards, vnc_port)
+                argv = qemu.command(program, boot, settings, devices, chosen.name, record.name, forwards, vnc_port, efi)
                 record = replace(record, forwards=forwards, vnc_port=vnc_port, argv=tuple(argv))
                 lifeline = _launch(directory, record, lock, reporter)
                 if lifeline:
@@ -243,6 +250,28 @@ def _make_disk(path: Path, size_mib: int, step: Step) -> None:
     more_mib = size_mib - (taken >> 20)
     if left_mib < more_mib:
         step.log(f"the data disk may take {more_mib} MiB more; {path.parent} has {left_mib} MiB left", "warning")
+
+
+def _firmware(architecture: str) -> Path:
+    from thanos_tui.images import data
+
+    return data.require("firmware", architecture)
+
+
+def _prepare_efi(directory: Path, boot: Boot, architecture: str) -> None:
+    """Lay out what UEFI writes to, new at each start, and a program that it is to start, where it looks for one."""
+    from thanos_tui.build.efi import PROGRAMS
+    from thanos_tui.images import data
+
+    variables = data.require("firmware-variables", architecture)
+    with replacing(directory / VARIABLES) as stream:
+        stream.write(variables.read_bytes())
+    if boot.medium == "program" and boot.disk:
+        place = directory / EFI_FILES / "EFI" / "BOOT"
+        place.mkdir(parents=True, exist_ok=True)
+        program = place / PROGRAMS[architecture]
+        program.unlink(missing_ok=True)
+        program.symlink_to(boot.disk.absolute())
 
 
 def _host_key(directory: Path) -> str:

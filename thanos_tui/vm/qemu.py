@@ -22,21 +22,27 @@ SERIAL_TIMES = "serial.times"
 SERIAL_SOCKET = "serial.sock"
 MONITOR_SOCKET = "qmp.sock"
 DATA_DISK = "data.img"  # in the machine's directory, kept as long as the machine is
+VARIABLES = "efi-variables.fd"  # what UEFI remembers, in the machine's directory
+EFI_FILES = "efi"  # in the machine's directory: what UEFI finds on a disk that QEMU makes up
 DISPLAY = "display0"
 SOUND_SOCKET = "sound.sock"  # what the machine plays (vm/sound.py)
 SOUND_RATE = 48_000  # Hz: at which QEMU mixes it; it gives its listeners no more
 
 DiskFormat = Literal["raw", "vpc", "qcow2"]
 Accel = Literal["kvm", "tcg"]
+Firmware = Literal["bios", "efi"]
+Medium = Literal["disk", "cd", "program"]
 
 
 @dataclass(frozen=True)
 class Boot:
-    """What a machine starts from: either a kernel (with initrd and command line) or a disk image.
+    """What a machine starts from: either a kernel (with initrd and command line) or an image.
 
     cmdline: the kernel's command line itself, not a file.
     format: the disk image's format in QEMU's words (`vpc` is VHD). It is never guessed from the image's content: a raw
         image could be written by its guest so as to look like another format and name files of the host.
+    medium: what the image is: a disk, an optical disc, or a program of EFI's.
+    firmware: what the image is made for.
     """
 
     kernel: Path | None = None
@@ -44,6 +50,8 @@ class Boot:
     cmdline: str = ""
     disk: Path | None = None
     format: DiskFormat = "raw"
+    medium: Medium = "disk"
+    firmware: Firmware = "bios"
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -64,6 +72,7 @@ class Settings:
     publish: further ports that lead into the machine.
     peripherals: what the image expects beside that.
     vnc_port: None shows the screen nowhere (a screenshot works all the same), 0 offers it by VNC on a free port.
+    firmware: None takes the one that the image is made for.
     """
 
     name: str | None = None
@@ -77,13 +86,15 @@ class Settings:
     publish: tuple[Forward, ...] = ()
     peripherals: Peripherals = field(default_factory=Peripherals)
     vnc_port: int | None = None
+    firmware: Firmware | None = None
 
 
 @dataclass(frozen=True)
 class Devices:
     """The board and its devices, as words of QEMU.
 
-    disk: the devices that hold the drive ``disk0``. data: those that hold ``data0``.
+    disk: the devices that hold the drive ``disk0``. cd: those that do so if it is an optical disc. data: those that
+    hold ``data0``.
 
     display: for one screen; displays: for several.
     """
@@ -93,6 +104,7 @@ class Devices:
     display: str
     displays: str
     disk: tuple[str, ...]
+    cd: tuple[str, ...]
     data: tuple[str, ...]
     further: tuple[str, ...] = ()
 
@@ -109,6 +121,7 @@ DEVICES: Mapping[str, Mapping[str, Devices]] = {
             display="VGA",
             displays="virtio-vga",
             disk=("virtio-blk-pci,drive=disk0,bootindex=0",),
+            cd=("ide-cd,drive=disk0,bootindex=0",),
             data=("virtio-blk-pci,drive=data0",),
             further=("virtio-rng-pci", "virtio-tablet-pci"),
         ),
@@ -120,6 +133,7 @@ DEVICES: Mapping[str, Mapping[str, Devices]] = {
             display="VGA",
             displays="virtio-vga",
             disk=("ahci,id=ahci0", "ide-hd,drive=disk0,bus=ahci0.0,bootindex=0"),
+            cd=("ide-cd,drive=disk0,bootindex=0",),
             data=("ahci,id=ahci1", "ide-hd,drive=data0,bus=ahci1.0"),
             further=("pci-ohci,id=usb0", "usb-tablet,bus=usb0.0"),
         ),
@@ -131,6 +145,7 @@ DEVICES: Mapping[str, Mapping[str, Devices]] = {
             display="virtio-gpu-pci",
             displays="virtio-gpu-pci",
             disk=("virtio-blk-pci,drive=disk0,bootindex=0",),
+            cd=("virtio-scsi-pci,id=scsi0", "scsi-cd,drive=disk0,bus=scsi0.0,bootindex=0"),
             data=("virtio-blk-pci,drive=data0",),
             # The board has no keyboard of its own, as PCs have.
             further=("virtio-rng-pci", "virtio-keyboard-pci", "virtio-tablet-pci"),
@@ -147,12 +162,19 @@ SOUND_CARDS: Mapping[str, tuple[str, ...]] = {
 PROGRAMS: Mapping[str, str] = {"amd64": "qemu-system-x86_64", "arm64": "qemu-system-aarch64"}
 
 # Output files by the end of their names (those of `linuxkit build`); the first that fits counts.
-_DISKS: Sequence[tuple[str, DiskFormat]] = (
-    ("-bios.img", "raw"),
-    (".qcow2", "qcow2"),
-    (".vhd", "vpc"),
-    (".raw", "raw"),
-    (".img", "raw"),
+_IMAGES: Sequence[tuple[str, DiskFormat, Medium, Firmware]] = (
+    ("-bios.img", "raw", "disk", "bios"),
+    ("-efi.img", "raw", "disk", "efi"),
+    ("-efi.qcow2", "qcow2", "disk", "efi"),
+    ("-efi.iso", "raw", "cd", "efi"),
+    ("-efi-initrd.iso", "raw", "cd", "efi"),
+    ("-uki.efi", "raw", "program", "efi"),
+    (".qcow2", "qcow2", "disk", "bios"),
+    (".vhd", "vpc", "disk", "bios"),
+    (".raw", "raw", "disk", "bios"),
+    (".img", "raw", "disk", "bios"),
+    (".iso", "raw", "cd", "bios"),
+    (".efi", "raw", "program", "efi"),
 )
 _KERNEL_FILES = ("-kernel", "-initrd.img", "-cmdline")
 
@@ -166,22 +188,22 @@ def boot_of(path: Path) -> Boot:
         if path.name.endswith(end):
             return _kernel(Path(str(path).removesuffix(end)))
     if not path.is_file():
-        found = [beside for end, _ in _DISKS if (beside := Path(f"{path}{end}")).is_file()]
+        found = [beside for end, *_ in _IMAGES if (beside := Path(f"{path}{end}")).is_file()]
         if Path(f"{path}-kernel").is_file():
             found.insert(0, Path(f"{path}-kernel"))
         if not found:
             raise InputError(
                 f"there is nothing to boot at {path}",
-                hint="give an output file (…-kernel, .vhd, .qcow2, -bios.img), or the name they begin with",
+                hint="give an output file (…-kernel, .vhd, .qcow2, .img, .iso, .efi), or the name they begin with",
             )
         if len(found) > 1:
             names = ", ".join(each.name for each in found)
             raise InputError(f"{path} could mean any of {names}", hint="give one of these files")
         return boot_of(found[0])
-    for end, form in _DISKS:
+    for end, form, medium, firmware in _IMAGES:
         if path.name.endswith(end):
-            return Boot(disk=path, format=form)
-    ends = ", ".join(end for end, _ in _DISKS)
+            return Boot(disk=path, format=form, medium=medium, firmware=firmware)
+    ends = ", ".join(end for end, *_ in _IMAGES)
     raise InputError(f"the format of {path} cannot be told from its name", hint=f"disk images end in {ends}")
 
 
@@ -199,7 +221,7 @@ def _kernel(prefix: Path) -> Boot:
 def default_name(boot: Boot) -> str:
     """A machine's name from its image: ``build/thanos-kernel`` and ``build/thanos.vhd`` give ``thanos``."""
     name = boot.files[0].name if boot.files else ""
-    for end in (*_KERNEL_FILES, *(end for end, _ in _DISKS)):
+    for end in (*_KERNEL_FILES, *(end for end, *_ in _IMAGES)):
         if name.endswith(end):
             name = name.removesuffix(end)
             break
@@ -223,8 +245,12 @@ def check(boot: Boot, settings: Settings) -> Devices:
             f"there is no device model {settings.devices!r} for {settings.architecture}",
             hint="known: " + ", ".join(rows),
         )
-    if settings.architecture == "arm64" and boot.disk:
-        raise InputError("arm64 disk images need UEFI firmware", hint="boot the kernel+initrd output instead")
+    if settings.architecture == "arm64" and settings.firmware == "bios":
+        raise InputError("arm64 machines have no BIOS", hint="leave --firmware out, or say efi")
+    if boot.medium == "program" and settings.firmware == "bios":
+        raise InputError(
+            f"{boot.disk} is a program of EFI's, which no BIOS starts", hint="leave --firmware out"
+        )
     if settings.memory_mib < 16 or settings.cpus < 1:
         raise InputError("a machine needs at least 16 MiB of memory and one processor")
     sound = settings.peripherals.sound
@@ -239,6 +265,13 @@ def check(boot: Boot, settings: Settings) -> Devices:
     return devices
 
 
+def firmware(boot: Boot, settings: Settings) -> Firmware:
+    """What a machine starts with: what was asked for, else what its image is made for; arm64 has EFI for all images."""
+    if boot.disk and settings.architecture == "arm64":
+        return "efi"
+    return settings.firmware or boot.firmware
+
+
 def command(
     program: Path,
     boot: Boot,
@@ -248,9 +281,12 @@ def command(
     name: str,
     forwards: Sequence[Forward],
     vnc_port: int | None,
+    efi: Path | None = None,
 ) -> list[str]:
     """The argument list of QEMU, to be run in the machine's directory: its sockets and log are relative names, as a
     Unix socket's address holds 107 bytes and a directory's name may be longer or hold commas.
+
+    efi: the firmware's code, if it is UEFI.
     """
     argv = [str(program), "-name", f"guest=thanos-{name}", "-no-user-config", "-nodefaults"]
     # `thread=multi` gives every virtual processor a thread of its own; `host` is the real processor, which KVM needs,
@@ -258,15 +294,24 @@ def command(
     argv += ["-accel", "kvm", "-cpu", "host"] if accel == "kvm" else ["-accel", "tcg,thread=multi", "-cpu", "max"]
     argv += ["-machine", devices.board, "-m", f"{settings.memory_mib}M", "-smp", str(settings.cpus)]
 
+    if efi:
+        argv += ["-drive", f"if=pflash,unit=0,format=raw,readonly=on,file={_escaped(str(efi))}"]
+        argv += ["-drive", f"if=pflash,unit=1,format=raw,file={VARIABLES}"]
     if boot.kernel:
         argv += ["-kernel", str(boot.kernel.absolute())]
         argv += ["-initrd", str(boot.initrd.absolute())] if boot.initrd else []
         argv += ["-append", boot.cmdline] if boot.cmdline else []
     elif boot.disk:
-        # The image is opened for reading only; what the guest writes goes to a nameless temporary file.
-        drive = f"if=none,id=disk0,snapshot=on,format={boot.format},file={_escaped(str(boot.disk.absolute()))}"
-        argv += ["-drive", drive]
-        argv += [word for device in devices.disk for word in ("-device", device)]
+        image = f"format={boot.format},file={_escaped(str(boot.disk.absolute()))}"
+        drive = {
+            # It is opened for reading only; what the guest writes goes to a nameless temporary file.
+            "disk": f"snapshot=on,{image}",
+            "cd": f"media=cdrom,readonly=on,{image}",
+            "program": f"driver=vvfat,dir={EFI_FILES},read-only=on",
+        }[boot.medium]
+        argv += ["-drive", f"if=none,id=disk0,{drive}"]
+        holders = devices.cd if boot.medium == "cd" else devices.disk
+        argv += [word for device in holders for word in ("-device", device)]
 
     if settings.peripherals.disk_mib:
         # What the guest no longer needs takes no space on the host, either.

@@ -325,7 +325,9 @@ def _lock(directory: Path) -> int | None:
 
 def _clean(directory: Path) -> None:
     for path in directory.iterdir():
-        if path.name not in _KEPT:
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif path.name not in _KEPT:
             path.unlink()
 
 

@@ -92,6 +92,7 @@ def settings_of(machine: Machine) -> Settings:
         publish=tuple(more),
         peripherals=record.peripherals,
         vnc_port=record.vnc_port,
+        firmware="efi" if record.boot.get("firmware") == "efi" else None,
     )
 
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 _EVERY = 1.0  # seconds between two looks at the machines
 _HIDDEN = 5  # of these looks, while the pane is hidden, only every so manieth is taken, and only if a machine runs
 _OTHER = "another file"
-_IMAGES = ("-kernel", "-bios.img", ".qcow2", ".vhd", ".raw", ".img")
+_IMAGES = ("-kernel", ".qcow2", ".vhd", ".raw", ".img", ".iso", ".efi")
 
 
 class MachinePane(Pane):
@@ -226,7 +226,7 @@ class MachinePane(Pane):
         def work() -> Machine:
             boot = image()
             reporter = Reporter(self._tell_of)
-            vm.bring_qemu(settings, reporter)
+            vm.bring_qemu(boot, settings, reporter)
             return vm.start(boot, settings, reporter)
 
         self._activity("Starting a machine")
