@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 
 from thanos_tui import __version__, interrupts
-from thanos_tui.commands import app, apps, builds, cache, console, dropin, hands, machines, profiles
+from thanos_tui.commands import app, apps, builds, cache, console, dropin, hands, machines, profiles, why
 from thanos_tui.errors import HostError, Interrupted, ThanosError
 from thanos_tui.events import Reporter
 from thanos_tui.narrate import listening
@@ -43,7 +43,7 @@ def parser() -> tuple[argparse.ArgumentParser, Sequence[str]]:
     main_parser.add_argument("--version", action="version", version=f"thanos-tui {__version__}")
     builds.add_replay(main_parser)
     commands = main_parser.add_subparsers(title="commands", prog="thanos-tui", metavar="COMMAND", dest="command")
-    for room in (app, profiles, dropin, machines, hands, console, apps, cache):
+    for room in (app, profiles, dropin, why, machines, hands, console, apps, cache):
         room.add(commands)
     return main_parser, tuple(commands.choices)
 

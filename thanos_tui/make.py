@@ -61,7 +61,7 @@ def make(
     """
     from thanos_tui.build import formats, outputs, rootfs, upstream
     from thanos_tui.files import cache_dir
-    from thanos_tui.images import data, docker, fetch, provide, tools
+    from thanos_tui.images import data, docker, fetch, origins, provide, tools
     from thanos_tui.images import lock as locks
     from thanos_tui.images.package import Origin, mark_used
     from thanos_tui.images.store import Damaged, Store
@@ -73,7 +73,7 @@ def make(
     declared = () if theirs else tuple(map(formats.get, settings.formats))
     needed = [program for form in declared for program in form.needs]
     tools.ensure(needed, reporter, offline=offline)
-    taken = [wanted for name in settings.formats for wanted in formats.get(name).data]
+    taken = [wanted for form in declared for wanted in form.data]
     data.ensure(taken, settings.architecture, reporter, offline=offline, origin=origin)
     kept = Store(store or cache_dir() / "store")
     before = locks.load(lock) if lock else None
@@ -138,6 +138,7 @@ def make(
     if before and not update:
         # What this build does not use stays pinned: a component switched off for once must come back as it was.
         used = locks.Lock({**before.images, **used.images})
+    origins.note(used)
     mark_used(package for image in used.images.values() for package in image.packages)
     # Only a build that worked is worth repeating.
     if lock:

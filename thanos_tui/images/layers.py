@@ -98,6 +98,11 @@ def select(store: Store, image: Image, names: Collection[str], limits: Limits = 
 
 @dataclass(frozen=True)
 class Survey:
+def brought_by(store: Store, image: Image, path: str, limits: Limits = Limits()) -> tuple[int, ...]:
+    """Which layers (from 1, the lowest) bring something to ``path``; the last one counts. Raises as :func:`flatten`."""
+    return tuple(_Tree(store, image, limits, watched=path).brought)
+
+
     """What a look at an image's tree tells: bytes of content, number of members, and what is in the root directory.
 
     top: by name, the kind, the bytes of a file, and what a symlink leads to. package_db: it has Alpine's
@@ -170,7 +175,7 @@ def decompressed(packed: io.BufferedReader, what: str) -> Iterator[BinaryIO]:
 class _Tree:
     """The names of an image, from a first reading of its layers."""
 
-    def __init__(self, store: Store, image: Image, limits: Limits, compat: Compat = "fixed") -> None:
+    def __init__(self, store: Store, image: Image, limits: Limits, compat: Compat = "fixed", watched: str = "") -> None:
         self._store = store
         self._image = image
         self._limits = limits
@@ -184,6 +189,8 @@ class _Tree:
                 self._last.update((member.name, number) for member in self._layer(number))
         size = 0
         for number in range(len(image.layers)):
+        # The layers that bring something to the path that is watched.
+        self.brought: list[int] = []
             for position, member in enumerate(self._layer(number)):
                 size += member.size
                 if size > limits.size:
@@ -191,6 +198,9 @@ class _Tree:
                 self._add(member, (number, position))
 
     def _what(self, number: int) -> str:
+            node = self._lookup(watched, (number, 0)) if watched else None
+            if node is not None and node.layer() == number:
+                self.brought.append(number + 1)
         return f"layer {number + 1} ({self._image.layers[number].digest}) of the image {self._image.reference}"
 
     def _layer(self, number: int) -> Iterator[Member]:
