@@ -15,7 +15,7 @@ from thanos_tui.errors import BuildError, IntegrityError
 from thanos_tui.images import layers
 from thanos_tui.images.layers import Limits
 from thanos_tui.images.store import Image, Store
-from thanos_tui.tree import Member
+from thanos_tui.tree import Kind, Member
 
 AddImage = Callable[..., Image]
 AFile = Callable[..., Member]
@@ -245,6 +245,46 @@ def test_bombs_are_bounded(store: Store, add_image: AddImage, a_file: AFile) -> 
     deep = add_image("deep", [a_file("/".join("d" * 50))])
     with pytest.raises(BuildError, match="more than 20 members"):
         next(layers.flatten(store, deep, Limits(members=20)))
+
+
+def test_bombs_that_make_no_files_are_bounded(store: Store, add_image: AddImage, a_file: AFile) -> None:
+    for number, member in enumerate((a_file(".wh.gone"), a_file("a"), d("."), hard("a", "a"))):
+        image = add_image(f"bomb:{number}", [a_file("a"), *[member] * 50])
+        with pytest.raises(BuildError, match="more than 20 members"):
+            list(layers.flatten(store, image, Limits(members=20)))
+    image = add_image("bomb:end", b"".join(tarball.chunks([a_file("a")])) + bytes(3 << 20), packing="+gzip")
+    with pytest.raises(BuildError, match="goes on for more than 2 MiB behind its end"):
+        list(layers.flatten(store, image, Limits(size=2 << 20)))
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "device", "belongs"),
+    [
+        ("dev/sda", "block", (8, 0), True),
+        ("var/chroot/dev/null", "char", (1, 3), True),
+        ("usr/lib/tty", "char", (5, 0), True),
+        ("usr/sda", "block", (8, 0), False),
+        ("usr/mem", "char", (1, 1), False),
+        ("device", "block", (1, 3), False),
+        ("usr/whiteout", "char", (0, 0), False),
+    ],
+)
+def test_devices_where_none_belong(
+    store: Store, add_image: AddImage, name: str, kind: Kind, device: tuple[int, int], belongs: bool
+) -> None:
+    image = add_image("devices:1", [Member(name, kind, device=device)])
+    if belongs:
+        assert name in flat(store, image)
+    else:
+        with pytest.raises(BuildError, match=rf"{name} is a device \({kind} "):
+            flat(store, image)
+
+
+def test_links_do_not_bring_devices_elsewhere(store: Store, add_image: AddImage) -> None:
+    mem = Member("dev/mem", "char", device=(1, 1))
+    for layer in ([d("usr"), link("dev", "usr"), mem], [mem, hard("usr/mem", "dev/mem")]):
+        with pytest.raises(BuildError, match="usr/mem is a device"):
+            flat(store, add_image("devices:2", layer))
 
 
 def test_memory_does_not_grow_with_the_files(store: Store, add_image: AddImage) -> None:

@@ -36,6 +36,8 @@ _LINKS = 40
 _CHUNK = 1 << 20
 # zstd --ultra --long=27; more would be memory that a hostile layer chooses.
 _WINDOW = 1 << 27
+# Devices that do no harm wherever they are (Linux's devices.txt): null, zero, full, random, urandom; tty, ptmx.
+_HARMLESS = frozenset({(1, 3), (1, 5), (1, 7), (1, 8), (1, 9), (5, 0), (5, 2)})
 
 
 @dataclass(frozen=True)
@@ -96,13 +98,13 @@ def select(store: Store, image: Image, names: Collection[str], limits: Limits = 
     return _Tree(store, image, limits).members(lambda path: path in names, trees=False)
 
 
-@dataclass(frozen=True)
-class Survey:
 def brought_by(store: Store, image: Image, path: str, limits: Limits = Limits()) -> tuple[int, ...]:
     """Which layers (from 1, the lowest) bring something to ``path``; the last one counts. Raises as :func:`flatten`."""
     return tuple(_Tree(store, image, limits, watched=path).brought)
 
 
+@dataclass(frozen=True)
+class Survey:
     """What a look at an image's tree tells: bytes of content, number of members, and what is in the root directory.
 
     top: by name, the kind, the bytes of a file, and what a symlink leads to. package_db: it has Alpine's
@@ -187,29 +189,39 @@ class _Tree:
         if self._upstream:
             for number in range(len(image.layers)):
                 self._last.update((member.name, number) for member in self._layer(number))
-        size = 0
-        for number in range(len(image.layers)):
         # The layers that bring something to the path that is watched.
         self.brought: list[int] = []
+        size = 0
+        for number in range(len(image.layers)):
             for position, member in enumerate(self._layer(number)):
                 size += member.size
                 if size > limits.size:
                     raise BuildError(f"the image {image.reference} unpacks to more than {limits.size >> 20} MiB")
                 self._add(member, (number, position))
-
-    def _what(self, number: int) -> str:
             node = self._lookup(watched, (number, 0)) if watched else None
             if node is not None and node.layer() == number:
                 self.brought.append(number + 1)
+
+    def _what(self, number: int) -> str:
         return f"layer {number + 1} ({self._image.layers[number].digest}) of the image {self._image.reference}"
 
     def _layer(self, number: int) -> Iterator[Member]:
         layer, what = self._image.layers[number], self._what(number)
         with unpacked(self._store, layer, what) as stream:
-            yield from tarball.members(stream, what)
+            for position, member in enumerate(tarball.members(stream, what)):
+                # Counted by headers, not by names: there are bombs that say the same over and over, or only remove.
+                if position == self._limits.members:
+                    raise self._too_many()
+                yield member
             # What follows the archive's end mark is only there to be hashed.
-            while stream.read(_CHUNK):
-                pass
+            rest = 0
+            while chunk := stream.read(_CHUNK):
+                rest += len(chunk)
+                if rest > self._limits.size:
+                    raise BuildError(f"{what} goes on for more than {self._limits.size >> 20} MiB behind its end")
+
+    def _too_many(self) -> BuildError:
+        return BuildError(f"the image {self._image.reference} has more than {self._limits.members} members")
 
     # The first reading
 
@@ -259,7 +271,7 @@ class _Tree:
     def _new(self, kind: Kind, place: tuple[int, int] | None, inode: tuple[int, int] | None) -> _Node:
         self._count += 1
         if self._count > self._limits.members:
-            raise BuildError(f"the image {self._image.reference} has more than {self._limits.members} members")
+            raise self._too_many()
         return _Node(kind, place, inode)
 
     def _directory(self, path: str, place: tuple[int, int], make: bool) -> _Node | None:
@@ -349,6 +361,9 @@ class _Tree:
         todo = list(self._root.children.items())
         while todo:
             path, node = todo.pop()
+            # Here names are what they come to: a link may have led one elsewhere.
+            if node.kind in ("char", "block") and not path.startswith("dev/"):
+                _check_device(path, node, self._what(node.layer()))
             if node.kind == "dir":
                 todo += [(f"{path}/{name}", child) for name, child in node.children.items()]
                 if trees and wanted(path):
@@ -408,3 +423,16 @@ def _above(path: str, directories: Mapping[str, Member], given: set[str]) -> Ite
         if name in directories:
             given.add(name)
             yield directories[name]
+
+
+def _check_device(path: str, node: _Node, what: str) -> None:
+    """Raise BuildError for a harmful device outside of ``dev``: who opens it has a disk, or the machine's memory.
+
+    In ``dev`` they are usual, and hidden: a container gets a ``/dev`` of its own.
+    """
+    major, minor = node.member.device if node.member else (0, 0)
+    if node.kind == "block" or (major, minor) not in _HARMLESS:
+        raise BuildError(
+            f"{what}: {path} is a device ({node.kind} {major}:{minor}), and those belong in /dev",
+            hint="remove it from the image; what a container needs is listed as `devices` of the component",
+        )
