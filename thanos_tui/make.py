@@ -51,6 +51,7 @@ def make(
     sources: Sources | None = None,
     compat: Compat = "fixed",
     stream: BinaryIO | None = None,
+    input_tar: Path | None = None,
 ) -> Made:
     """Build a config: its images, root filesystem and outputs.
 
@@ -58,8 +59,9 @@ def make(
     store: where images are kept, if not in the cache. sources: where images come from that no recipe makes, if not
     as the settings say. compat: whose way counts where upstream's is not ours.
     stream: where the one format goes that is to be made (of ``outputs.STREAMED``), in the place of ``output``.
+    input_tar: an earlier archive of the root filesystem, to take unchanged parts from.
     """
-    from thanos_tui.build import formats, outputs, rootfs, upstream
+    from thanos_tui.build import formats, inputtar, outputs, rootfs, upstream
     from thanos_tui.files import cache_dir
     from thanos_tui.images import data, docker, fetch, origins, provide, tools
     from thanos_tui.images import lock as locks
@@ -78,9 +80,15 @@ def make(
     kept = Store(store or cache_dir() / "store")
     before = locks.load(lock) if lock else None
 
+    reused = rootfs.Reused()
+    if input_tar is not None:
+        reused = inputtar.reusable(
+            input_tar, config, lambda text: reporter.log(text, "warning"), decompress_kernel=decompress_kernel
+        )
+
     def attempt() -> tuple[Sequence[Artefact], locks.Lock, Sequence[rootfs.Part]]:
         images, used = provide.provide(
-            config.images(),
+            reused.images(config),
             settings.architecture,
             kept,
             before,
@@ -112,6 +120,7 @@ def make(
             images=images,
             decompress_kernel=decompress_kernel,
             compat=compat,
+            reused=reused,
         )
         if stream is not None:
             return [outputs.stream(parts, settings.formats[0], stream, reporter)], used, parts

@@ -12,7 +12,7 @@ import hashlib
 import json
 import posixpath
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -53,6 +53,27 @@ class Part:
     members: Callable[[], Iterator[Member]]
 
 
+@dataclass(frozen=True)
+class Reused:
+    """What is taken from an earlier archive (``build.inputtar``).
+
+    parts: by their locations. links: the links in the root of init images that are among them, and where they lead.
+    """
+
+    parts: Mapping[str, Part] = field(default_factory=dict)
+    links: Mapping[str, str] = field(default_factory=dict)
+
+    def images(self, config: Config) -> tuple[str, ...]:
+        """The images of a config that are needed nevertheless, as :meth:`Config.images` has them."""
+        init = () if "init[0]" in self.parts else config.init
+        kernel = config.kernel if "kernel" not in self.parts else replace(config.kernel, image="")
+        sections = {
+            name: tuple(item for at, item in enumerate(getattr(config, name)) if f"{word}[{at}]" not in self.parts)
+            for name, word in (*((name, name) for name in ("onboot", "onshutdown", "services")), ("volumes", "volume"))
+        }
+        return replace(config, kernel=kernel, init=init, **sections).images()
+
+
 def parts(
     config: Config,
     store: Store,
@@ -63,6 +84,7 @@ def parts(
     base: Path = Path(),
     surveys: Path | None = None,
     compat: Compat = "fixed",
+    reused: Reused = Reused(),
 ) -> tuple[Part, ...]:
     """The parts of a checked config for ``arch`` (Go's name), in order.
 
@@ -70,11 +92,11 @@ def parts(
     mean another image since somebody last looked.
     base: the directory that relative ``source`` paths of files start from. surveys: where what was found in an image
     is kept (``cache_dir()/surveys``); an image is opened here only when it is new. compat: whose reading of the config
-    and of images counts (docs/linuxkit-compat.md).
+    and of images counts (docs/linuxkit-compat.md). reused: parts that are there already.
     Raises BuildError for an image that is not in the store or cannot be used, InputError for what the config gets
     wrong about one. Some errors show only when the members are read: ``kernel.tar`` missing, a damaged layer.
     """
-    made = _Parts(config, store, arch, images or {}, surveys or cache_dir() / "surveys", compat)
+    made = _Parts(config, store, arch, images or {}, surveys or cache_dir() / "surveys", compat, reused)
     return tuple(
         chain(
             made.kernel(decompress_kernel),
@@ -90,9 +112,17 @@ class _Parts:
     """What the sections need of each other while their parts are put together."""
 
     def __init__(
-        self, config: Config, store: Store, arch: str, images: Mapping[str, Image], surveys: Path, compat: Compat
+        self,
+        config: Config,
+        store: Store,
+        arch: str,
+        images: Mapping[str, Image],
+        surveys: Path,
+        compat: Compat,
+        reused: Reused,
     ) -> None:
         self._config = config
+        self._reused = reused
         self._compat = compat
         self._store = store
         self._arch = arch
@@ -102,12 +132,16 @@ class _Parts:
         # Containers with one image share the tree of the first: where it is, by the image's name.
         self._trees: dict[str, str] = {}
         self._images = dict(images)
-        self._inits = [self._image(name, config.where_init(number)) for number, name in enumerate(config.init)]
+        inits = enumerate(() if "init[0]" in reused.parts else config.init)
+        self._inits = [self._image(name, config.where_init(number)) for number, name in inits]
         self._links = self._root_links()
 
     def kernel(self, decompress: bool) -> Iterator[Part]:
         described = self._config.kernel
         if not described.image:
+            return
+        if "kernel" in self._reused.parts:
+            yield self._reused.parts["kernel"]
             return
         image = self._image(described.image, described.where())
         survey, content, names = self._survey(image), layers.content_key(image), kernel.names(described)
@@ -133,6 +167,7 @@ class _Parts:
             )
 
     def init(self) -> Iterator[Part]:
+        yield from (part for location, part in sorted(self._reused.parts.items(), key=_order) if location[:4] == "init")
         for number, image in enumerate(self._inits):
             top = self._survey(image).top
             links = {name: target for name, target in self._links.items() if top.get(name, ("",))[0] == "dir"}
@@ -144,6 +179,9 @@ class _Parts:
 
     def volume(self, number: int, volume: Volume) -> Iterator[Part]:
         location = f"volume[{number}]"
+        if location in self._reused.parts:
+            yield self._reused.parts[location]
+            return
         lower = f"{volume.directory}/lower"
         if not volume.image:
             yield Part(location, "empty", _key("prefix", lower), 0, lambda: iter(trees.way(lower)))
@@ -175,6 +213,9 @@ class _Parts:
 
     def container(self, section: str, number: int, component: Component) -> Iterator[Part]:
         location = f"{section}[{number}]"
+        if location in self._reused.parts:
+            yield self._reused.parts[location]
+            return
         image = self._image(component.image, component.where("image"))
         settled = spec.effective(component, image.config, self._volumes, self._compat)
         path = f"containers/{section}/{'' if section == 'services' else f'{number:03d}-'}{component.name}"
@@ -242,13 +283,23 @@ class _Parts:
         Unpacked over one another as they are, the directory would take the link's place, or the link would fail:
         a merged-usr image and modules in ``lib/modules`` do not boot. So what belongs in ``lib`` goes to ``usr/lib``.
         """
-        found = {}
+        found = {
+            name: target
+            for name, target in self._reused.links.items()
+            if name not in trees.GENERATED and not target.startswith(".")
+        }
         for image in self._inits:
             for name, (kind, _, target) in self._survey(image).top.items():
                 path = posixpath.normpath(target.lstrip("/"))
                 if kind == "symlink" and name not in trees.GENERATED and not path.startswith("."):
                     found[name] = path
         return {name: end for name in found if (end := _followed(name, found)) != name}
+
+
+def _order(entry: tuple[str, Part]) -> tuple[int, int]:
+    """The place of a part of ``init``: by its number, the joined list of packages last."""
+    number = entry[0].partition("[")[2].rstrip("]")
+    return (0, int(number)) if number.isdigit() else (1, 0)
 
 
 def _followed(name: str, links: Mapping[str, str]) -> str:

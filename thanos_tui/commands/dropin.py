@@ -59,6 +59,9 @@ def add(commands: Any) -> None:
     _switch(images, "pull", "ask registries for every image again")
     _switch(images, "docker", "ask a Docker engine first")
     images.add_argument(
+        "--input-tar", type=Path, metavar="FILE", help="take what did not change from an earlier output of format tar"
+    )
+    images.add_argument(
         "--mirror",
         action="append",
         default=[],
@@ -113,6 +116,10 @@ def _settings(arguments: argparse.Namespace) -> BuildSettings:
     from thanos_tui.build.segments import LEVEL
     from thanos_tui.settings import BuildSettings, machine_architecture
 
+    if arguments.input_tar and arguments.pull:
+        raise InputError("what is taken from an archive is not pulled", hint="leave one of them out", where="--pull")
+    if arguments.input_tar and engine(arguments):
+        raise InputError("this is for this program's own engine", hint="leave --engine out", where="--input-tar")
     names = [name for given in arguments.format for name in given.split(",")]
     names = names or ["tar" if arguments.o else "kernel+initrd"]
     if arguments.o:
@@ -198,6 +205,7 @@ def _make(read: Config, settings: BuildSettings, arguments: argparse.Namespace, 
             sources=_sources(arguments),
             compat=arguments.compat,
             stream=stream,
+            input_tar=arguments.input_tar,
         )
     if arguments.o and arguments.o != "-":
         made = replace(made, artefacts=tuple(replace(one, path=arguments.o) for one in made.artefacts))
