@@ -128,7 +128,7 @@ def remove_left_over(path: Path) -> None:
         if pid.isdigit() and not Path("/proc", pid).exists():
             with suppress(OSError):
                 if time.time() - left.stat().st_mtime > 3600:
-                    left.unlink()
+                    shutil.rmtree(left) if left.is_dir() else left.unlink()
 
 
 def require_space(path: Path, size: int, what: str) -> None:

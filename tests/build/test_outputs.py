@@ -423,5 +423,5 @@ def test_steps_come_in_order(build: Build) -> None:
 
 
 def test_every_declared_format_has_a_writer() -> None:
-    assert set(writers.BOOTABLE) | {"tar"} == set(formats.load())
+    assert set(writers.BOOTABLE) | set(writers.ROOTS) | set(outputs.STREAMED) == set(formats.load())
     assert all(format_.help and format_.files for format_ in formats.load().values())

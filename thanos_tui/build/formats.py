@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Literal
@@ -11,6 +11,9 @@ from typing import Literal
 from thanos_tui import yaml12
 from thanos_tui.errors import InputError, nearest
 from thanos_tui.files import assets_dir
+
+SHARED = ("-kernel", "-cmdline", "-early.img")
+"""Files that several formats have, and that are the same in all of them."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,8 @@ class Format:
     data: tuple[str, ...] = ()
     arch: tuple[str, ...] = ()
     size_mib: int | None = None
+    largest_mib: int | None = None
+    beside: tuple[str, ...] = ()
 
     def paths(self, directory: Path, name: str) -> tuple[Path, ...]:
         """The files it makes, in ``directory``, for an output called ``name``."""
@@ -39,7 +44,7 @@ def load() -> Mapping[str, Format]:
     declared = yaml12.read(path.read_text(encoding="utf-8"), str(path)).value
     found = {}
     for entry in declared:
-        lists = {key: tuple(entry.get(key, ())) for key in ("files", "needs", "data", "arch")}
+        lists = {key: tuple(entry.get(key, ())) for key in ("files", "needs", "data", "arch", "beside")}
         found[entry["name"]] = Format(**{**entry, **lists})
     return found
 
@@ -52,3 +57,18 @@ def get(name: str) -> Format:
         hint = f"did you mean {near}?" if near else f"there are {', '.join(formats)}"
         raise InputError(f"there is no output format {name}", hint=hint)
     return formats[name]
+
+
+def together(names: Iterable[str]) -> tuple[Format, ...]:
+    """The formats of one build, each once, under names of their own: where two have the same file (upstream's
+    ``NAME.vhd`` is that of two), the one that has other names for such company takes these.
+
+    Raises InputError as :func:`get` does.
+    """
+    chosen = [get(name) for name in dict.fromkeys(names)]
+    settled = []
+    for format_ in chosen:
+        taken = {suffix for other in chosen if other is not format_ for suffix in other.files}
+        clash = format_.beside and not taken.isdisjoint(set(format_.files) - set(SHARED))
+        settled.append(replace(format_, files=format_.beside) if clash else format_)
+    return tuple(settled)

@@ -55,7 +55,7 @@ def build(
 
     Raises InputError, HostError, BuildError or Interrupted; formats that were finished by then stay.
     """
-    wanted = [declared.get(format_) for format_ in dict.fromkeys(formats)]
+    wanted = declared.together(formats)
     work = _Work(tuple(parts), directory.absolute(), name, size_mib, level, cache or cache_dir(), reporter)
     records = {format_: work.unchanged(format_) for format_ in wanted}
     missing = [format_ for format_, record in records.items() if record is None]
@@ -92,7 +92,10 @@ def stream(parts: Sequence[Part], format_: str, target: BinaryIO, reporter: Repo
     return Artefact("-", format_, counted.size, counted.digest.hexdigest())
 
 
-STREAMED: Mapping[str, Callable[[Sequence[Part], BinaryIO, Step], None]] = {"tar": tar.write}
+STREAMED: Mapping[str, Callable[[Sequence[Part], BinaryIO, Step], None]] = {
+    "tar": tar.write,
+    "docker": tar.write_docker,
+}
 """The formats that are one archive, which needs nothing but to be written from its begin to its end."""
 
 
@@ -178,16 +181,22 @@ class _Work:
             return self._make(format_)
 
     def _make(self, format_: Format) -> _Record:
-        from thanos_tui.build import preflight, writers
+        from thanos_tui.build import early, preflight, writers
 
         identity = self._identity(format_)
         paths = format_.paths(self.directory, self.name)
         step, title = self.step(format_)
-        if format_.name == "tar":
-            total = sum(part.size for part in self.parts)
+        total = sum(part.size for part in self.parts)
+        if format_.name in STREAMED:
             with self.reporter.step(step, title, total, "bytes") as at_work:
-                written = writers.tar(self.parts, paths[0], at_work)
+                written = writers.archive(STREAMED[format_.name], self.parts, paths[0], at_work)
             ram = 0
+        elif format_.name in writers.ROOTS:
+            stage, complete = early.stage(self.parts, self.reporter, level=self.level, cache=self.cache / "segments")
+            with self.reporter.step(step, title, total, "bytes") as at_work:
+                root = writers.Root(self.parts, stage, complete, paths, at_work)
+                written = writers.root_image(root, writers.ROOTS[format_.name])
+            ram = preflight.ram_needed_mib(stage)
         else:
             system = self.system()
             with self.reporter.step(step, title, system.total, "bytes") as at_work:
@@ -211,7 +220,9 @@ class _Work:
     def _identity(self, format_: Format) -> str:
         facts: list[object] = [_LAYOUT, format_.name, segments.settings(self.level)]
         # Only a tar says where its members come from.
-        facts += [(part.key, part.location, part.source) if format_.name == "tar" else part.key for part in self.parts]
+        facts += [
+            (part.key, part.location, part.source) if format_.name in STREAMED else part.key for part in self.parts
+        ]
         if format_.size_mib:
             facts.append(self.size_mib)
         used = [programs.find(program) for program in format_.needs]

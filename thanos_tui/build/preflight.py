@@ -38,6 +38,11 @@ def check(formats: Collection[Format], directory: Path, name: str, arch: str | N
                 f"the format {format_.name} exists for {', '.join(format_.arch)} only, not for {arch}",
                 hint="choose kernel+initrd",
             )
+        if size_mib and format_.largest_mib and size_mib > format_.largest_mib:
+            raise InputError(
+                f"a disk of {size_mib} MiB is too large for {format_.name}, which goes up to {format_.largest_mib} MiB",
+                hint="give a smaller size, or none, or choose another format",
+            )
     check_programs(formats)
     if arch:
         for wanted in dict.fromkeys(wanted for format_ in formats for wanted in format_.data):

@@ -1,4 +1,7 @@
-"""The format ``tar``: the root filesystem as one archive, every member with its source and location in the config."""
+"""The root filesystem as one archive, every member with its source and location in the config.
+
+That is the format ``tar``; ``docker`` has a Dockerfile in it, too.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,19 @@ from dataclasses import replace
 from typing import BinaryIO
 
 from thanos_tui import tarball
+from thanos_tui.build import trees
 from thanos_tui.build.rootfs import Part
 from thanos_tui.events import Step
 from thanos_tui.tree import Member
+
+# What upstream writes; `docker build - <NAME.docker` makes an image of the archive.
+_DOCKERFILE = b"""
+FROM scratch
+
+COPY . ./
+
+ENTRYPOINT ["/bin/rc.init"]
+"""
 
 
 def write(parts: Iterable[Part], stream: BinaryIO, step: Step | None = None) -> None:
@@ -21,6 +34,15 @@ def write(parts: Iterable[Part], stream: BinaryIO, step: Step | None = None) -> 
     """
     for chunk in tarball.chunks(_labelled(parts, step)):
         stream.write(chunk)
+
+
+def write_docker(parts: Iterable[Part], stream: BinaryIO, step: Step | None = None) -> None:
+    """Write an archive that Docker builds an image from, which starts the system in a container; as :func:`write`."""
+
+    def recipe() -> Iterator[Member]:
+        yield trees.file("Dockerfile", _DOCKERFILE)
+
+    write([*parts, Part("docker", "linuxkit.docker", "", len(_DOCKERFILE), recipe)], stream, step)
 
 
 def _labelled(parts: Iterable[Part], step: Step | None) -> Iterator[Member]:

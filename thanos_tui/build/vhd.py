@@ -1,4 +1,4 @@
-"""The footer that makes a disk image a fixed VHD (Microsoft, "Virtual Hard Disk Image Format Specification" 1.0).
+"""The footer that makes a disk image a VHD (Microsoft, "Virtual Hard Disk Image Format Specification" 1.0).
 
 Written here and not by qemu-img, because a footer has a time and an identifier in it: ours come from the content, so
 the same content gives the same bytes, and different disks are different to VirtualBox.
@@ -11,14 +11,16 @@ import struct
 SIZE = 512
 # Seconds from 1970 to 2000, where a VHD's time starts.
 _EPOCH = 946684800
-_FIXED = 2
-_NO_OFFSET = 0xFFFF_FFFF_FFFF_FFFF
+_FIXED, _DYNAMIC = 2, 3
+# Of the header that only dynamic VHDs have: none, or right behind the copy of the footer.
+_NO_OFFSET, _OFFSET = 0xFFFF_FFFF_FFFF_FFFF, SIZE
 
 
-def footer(size: int, identity: bytes, time: int) -> bytes:
-    """The last 512 bytes of a fixed VHD.
+def footer(size: int, identity: bytes, time: int, *, dynamic: bool = False) -> bytes:
+    """The last 512 bytes of a VHD.
 
-    size: bytes of the disk before it. identity: 16 bytes that name this disk. time: seconds since 1970.
+    size: bytes of the disk. identity: 16 bytes that name it. time: seconds since 1970. dynamic: whether it is a VHD
+    that grows, whose first 512 bytes are these too.
     """
     cylinders, heads, sectors = geometry(size // 512)
     # Readers disagree on whether the size or the geometry, which can only say about so much, is the disk's true size;
@@ -28,7 +30,7 @@ def footer(size: int, identity: bytes, time: int) -> bytes:
         b"conectix",
         2,  # features: none, but this bit is always set
         0x0001_0000,  # version of the format
-        _NO_OFFSET,  # no dynamic header
+        _OFFSET if dynamic else _NO_OFFSET,
         time - _EPOCH,
         creator,
         0x000A_0000,
@@ -38,7 +40,7 @@ def footer(size: int, identity: bytes, time: int) -> bytes:
         cylinders,
         heads,
         sectors,
-        _FIXED,
+        _DYNAMIC if dynamic else _FIXED,
     )
     head = struct.pack(">8sIIQI4sI4sQQHBBI", *fields)
     # The checksum is the ones' complement of the sum of all other bytes.

@@ -9,14 +9,13 @@ import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
 
 from thanos_tui import programs, tarball
-from thanos_tui.build import disk, efi, efi_iso, uki, vhd
-from thanos_tui.build import tar as tar_format
+from thanos_tui.build import disk, efi, efi_iso, isobios, merged, ova, rootimage, uki, vhd, virtual
 from thanos_tui.build.blobs import Blob
 from thanos_tui.build.initrd import Bootable
 from thanos_tui.build.rootfs import Part
@@ -26,6 +25,9 @@ from thanos_tui.files import replacing, replacing_by_name, require_space
 from thanos_tui.tree import MTIME, Member
 
 _MIB = 1 << 20
+_GIB_MIB = 1 << 10
+# Of the machine in an OVA: what `run` gives a machine, unless it takes more.
+_MACHINE_MIB = 2048
 
 Written = Mapping[Path, str]
 """The files that a format wrote, with their SHA-256 (hex)."""
@@ -51,29 +53,70 @@ class Job:
         disk.write(image, self.system, size_mib, MTIME, self.step.advance)
 
 
-def tar(parts: Sequence[Part], path: Path, step: Step) -> Written:
-    """The root filesystem as it is; nothing here boots it."""
+@dataclass(frozen=True)
+class Root:
+    """A root filesystem to make an image of.
+
+    stage: its kernel and command line, and an initrd that mounts it. complete: whether that initrd can.
+    """
+
+    parts: Sequence[Part]
+    stage: Bootable
+    complete: bool
+    paths: Sequence[Path]
+    step: Step
+
+
+def archive(
+    write: Callable[[Sequence[Part], BinaryIO, Step], None], parts: Sequence[Part], path: Path, step: Step
+) -> Written:
+    """The root filesystem as one archive that ``write`` makes of it; nothing here boots it."""
     require_space(path.parent, sum(part.size for part in parts), path.name)
     with replacing(path) as stream:
         hashing = _Hashing(stream)
-        tar_format.write(parts, cast(BinaryIO, hashing), step)
+        write(parts, cast(BinaryIO, hashing), step)
     return {path: hashing.sha256()}
 
 
 def kernel_initrd(job: Job) -> Written:
     """Kernel, initrd and command line. One that there is nothing for is not written, as upstream has it."""
-    system, written = job.system, {}
+    system = job.system
+    written: dict[Path, str] = {}
     require_space(job.paths[0].parent, system.total, "kernel and initrd")
     with ExitStack() as stack:
         # All are replaced at the end, together: a kernel does not go with the modules of another one.
-        for path, chunks in zip(
-            job.paths, (_chunks(system.kernel), system.initrd(), _chunks(system.cmdline)), strict=True
-        ):
-            if chunks is None:
-                # One from an earlier build would be taken for this one's.
-                stack.callback(path.unlink, missing_ok=True)
-            else:
-                written[path] = _copy(chunks, stack.enter_context(replacing(path)), job.step.advance)
+        kernel, packed, cmdline = job.paths
+        written.update(_place(stack, kernel, system.kernel, job.step))
+        written[packed] = _copy(system.initrd(), stack.enter_context(replacing(packed)), job.step.advance)
+        written.update(_place(stack, cmdline, system.cmdline, job.step))
+    return written
+
+
+def root_image(root: Root, form: str) -> Written:
+    """The root filesystem as an image, with kernel and command line as above, and the initrd that mounts it.
+
+    form: a key of rootimage.FORMS.
+    """
+    image, kernel, cmdline, early = root.paths
+    total = sum(part.size for part in root.parts)
+    # Unpacked beside the output, and packed; no form is larger than what is in it.
+    require_space(image.parent, 2 * total, image.name)
+    identity = hashlib.sha256("".join(part.key for part in root.parts).encode()).digest()[:16]
+    written: dict[Path, str] = {}
+    with ExitStack() as stack:
+        made = stack.enter_context(replacing_by_name(image))
+        tree = _without_attributes(merged.members(root.parts), root.step)
+        rootimage.write(tree, made, form, identity, MTIME, root.step.advance)
+        written[image] = _digest(made, root.step)
+        written.update(_place(stack, kernel, root.stage.kernel, root.step))
+        written.update(_place(stack, cmdline, root.stage.cmdline, root.step))
+        if root.complete:
+            digest = hashlib.sha256(b"".join(root.stage.initrd()))
+            if _digest_of(early) != digest.hexdigest():
+                _copy(root.stage.initrd(), stack.enter_context(replacing(early)), lambda _: None)
+            written[early] = digest.hexdigest()
+        else:
+            stack.callback(early.unlink, missing_ok=True)
     return written
 
 
@@ -114,6 +157,82 @@ def vhd_fixed(job: Job) -> Written:
         job.write_disk(image, size_mib)
         with image.open("ab") as stream:
             stream.write(vhd.footer(size_mib * _MIB, job.system.identity[8:24], MTIME))
+        return {path: _digest(image, job.step)}
+
+
+def aws(job: Job) -> Written:
+    """A raw disk of the size that was asked for, or the usual one."""
+    (path,) = job.paths
+    size_mib = job.disk_mib()
+    with replacing_by_name(path) as image:
+        job.write_disk(image, size_mib)
+        return {path: _digest(image, job.step)}
+
+
+def gcp(job: Job) -> Written:
+    """A raw disk in an archive; its size is a multiple of a GiB, as Google's cloud takes no other."""
+    size_mib = -(-job.disk_mib() // _GIB_MIB) * _GIB_MIB
+    return _converted(job, size_mib, lambda raw, image: virtual.tar_gz(raw, image, "disk.raw", MTIME))
+
+
+def vhd_dynamic(job: Job) -> Written:
+    """A VHD that grows with what is written to it."""
+    identity = job.system.identity[8:24]
+    return _converted(job, job.disk_mib(), lambda raw, image: virtual.dynamic_vhd(raw, image, identity, MTIME))
+
+
+def vmdk(job: Job) -> Written:
+    """A VMDK that grows, which its users run as it is."""
+    (path,), identity = job.paths, job.system.identity[8:24]
+
+    def convert(raw: Path, image: Path) -> None:
+        virtual.vmdk(raw, image, path.name, identity, stream=False)
+
+    return _converted(job, job.disk_mib(), convert)
+
+
+def vdi(job: Job) -> Written:
+    """A VDI that grows."""
+    return _converted(job, job.disk_mib(), lambda raw, image: virtual.vdi(raw, image, job.system.identity[8:24]))
+
+
+def machine(job: Job) -> Written:
+    """A disk and the description of a machine that boots from it, in one file."""
+    from thanos_tui.build import preflight
+
+    (path,), identity, size_mib = job.paths, job.system.identity[8:24], job.disk_mib()
+    name = path.name.removesuffix(".ova")
+    memory = max(_MACHINE_MIB, preflight.ram_needed_mib(job.system))
+
+    def convert(raw: Path, image: Path) -> None:
+        with _beside(path) as packed, image.open("r+b") as stream:
+            virtual.vmdk(raw, packed, "machine-disk1.vmdk", identity, stream=True)
+            for chunk in ova.chunks(name, packed, size_mib * _MIB, memory, MTIME):
+                stream.write(chunk)
+
+    return _converted(job, size_mib, convert)
+
+
+def iso_bios(job: Job) -> Written:
+    """An optical disc with kernel and initrd on it."""
+    (path,), system = job.paths, job.system
+    disk.check(system)
+    require_space(path.parent, 2 * system.total, path.name)
+    with ExitStack() as stack:
+        image = stack.enter_context(replacing_by_name(path))
+        content = {
+            "isolinux/isolinux.cfg": [disk.configuration(system.command_line).encode()],
+            "kernel": system.kernel.chunks() if system.kernel else [],
+            "initrd.img": system.initrd(),
+        }
+        files = {}
+        for name, chunks in content.items():
+            files[name] = stack.enter_context(_beside(path))
+            with files[name].open("wb") as stream:
+                for chunk in chunks:
+                    stream.write(chunk)
+                    job.step.advance(len(chunk))
+        isobios.write(image, files, system.identity[:4], MTIME)
         return {path: _digest(image, job.step)}
 
 
@@ -164,6 +283,13 @@ BOOTABLE: Mapping[str, Callable[[Job], Written]] = {
     "raw-bios": raw_bios,
     "vhd": vhd_fixed,
     "qcow2-bios": qcow2_bios,
+    "aws": aws,
+    "gcp": gcp,
+    "dynamic-vhd": vhd_dynamic,
+    "vmdk": vmdk,
+    "vdi": vdi,
+    "ova": machine,
+    "iso-bios": iso_bios,
     "uki": unified,
     "raw-efi": raw_efi,
     "qcow2-efi": qcow2_efi,
@@ -171,6 +297,57 @@ BOOTABLE: Mapping[str, Callable[[Job], Written]] = {
     "iso-efi-initrd": iso_efi_initrd,
 }
 """What writes each format that has something to boot in it."""
+
+ROOTS: Mapping[str, str] = {"kernel+squashfs": "squashfs", "kernel+erofs": "erofs", "kernel+iso": "iso"}
+"""The formats that have the root filesystem as an image, and its form (rootimage.FORMS)."""
+
+
+def _converted(job: Job, size_mib: int, convert: Callable[[Path, Path], None]) -> Written:
+    """A raw disk, made beside the output, that ``convert`` makes the (empty) output from."""
+    (path,) = job.paths
+    with replacing_by_name(path) as image, _beside(path) as raw:
+        job.write_disk(raw, size_mib)
+        convert(raw, image)
+        return {path: _digest(image, job.step)}
+
+
+@contextmanager
+def _beside(path: Path) -> Iterator[Path]:
+    """An empty file beside an output, for as long as that is made; swept up like the output's own after a kill."""
+    prefix = f".{path.name}.{os.getpid()}."
+    with tempfile.NamedTemporaryFile(prefix=prefix, suffix=".part", dir=path.parent) as file:
+        yield Path(file.name)
+
+
+def _place(stack: ExitStack, path: Path, blob: Blob | None, step: Step) -> Written:
+    """Write a file that several formats share, when ``stack`` is closed, unless it is there already."""
+    if blob is None:
+        # One from an earlier build would be taken for this one's.
+        stack.callback(path.unlink, missing_ok=True)
+        return {}
+    if _digest_of(path) != blob.sha256:
+        return {path: _copy(blob.chunks(), stack.enter_context(replacing(path)), step.advance)}
+    step.advance(blob.size)
+    return {path: blob.sha256}
+
+
+def _digest_of(path: Path) -> str | None:
+    try:
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError:
+        return None
+
+
+def _without_attributes(tree: Iterable[Member], step: Step) -> Iterator[Member]:
+    told = False
+    for member in tree:
+        if not told and any(key.startswith("SCHILY.xattr.") for key in member.pax):
+            told = True
+            step.log(
+                f"{member.name}: extended attributes (file capabilities, say) are left out of the image", "warning"
+            )
+        yield member
 
 
 def _iso(job: Job, write: Callable[[Path, Bootable, int, Callable[[int], None]], None]) -> Written:
@@ -185,14 +362,10 @@ def _iso(job: Job, write: Callable[[Path, Bootable, int, Callable[[int], None]],
 def _qcow2(job: Job, write: Callable[[Path], None]) -> Written:
     """A raw disk that ``write`` makes in an empty file, converted."""
     (path,) = job.paths
-    with (
-        replacing_by_name(path) as image,
-        # Named like the other temporary file, to be swept up like it after a kill.
-        tempfile.NamedTemporaryFile(prefix=f".{path.name}.{os.getpid()}.", suffix=".part", dir=path.parent) as raw,
-    ):
-        write(Path(raw.name))
+    with replacing_by_name(path) as image, _beside(path) as raw:
+        write(raw)
         options = "compat=1.1,cluster_size=65536,refcount_bits=16,lazy_refcounts=off"
-        programs.run(["qemu-img", "convert", "-f", "raw", "-O", "qcow2", "-o", options, raw.name, image])
+        programs.run(["qemu-img", "convert", "-f", "raw", "-O", "qcow2", "-o", options, raw, image])
         return {path: _digest(image, job.step)}
 
 
@@ -251,10 +424,6 @@ class _Reader(io.RawIOBase):
 
 def _opener(chunks: Callable[[], Iterator[bytes]]) -> Callable[[], BinaryIO]:
     return lambda: cast(BinaryIO, _Reader(chunks()))
-
-
-def _chunks(blob: Blob | None) -> Iterator[bytes] | None:
-    return blob.chunks() if blob else None
 
 
 def _copy(chunks: Iterable[bytes], stream: BinaryIO, advance: Callable[[int], None]) -> str:

@@ -6,7 +6,8 @@ Everything here is pure: no file is read but to find out what a path means, and 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -28,7 +29,7 @@ DISPLAY = "display0"
 SOUND_SOCKET = "sound.sock"  # what the machine plays (vm/sound.py)
 SOUND_RATE = 48_000  # Hz: at which QEMU mixes it; it gives its listeners no more
 
-DiskFormat = Literal["raw", "vpc", "qcow2"]
+DiskFormat = Literal["raw", "vpc", "qcow2", "vmdk", "vdi"]
 Accel = Literal["kvm", "tcg"]
 Firmware = Literal["bios", "efi"]
 Medium = Literal["disk", "cd", "program"]
@@ -36,8 +37,10 @@ Medium = Literal["disk", "cd", "program"]
 
 @dataclass(frozen=True)
 class Boot:
-    """What a machine starts from: either a kernel (with initrd and command line) or an image.
+    """What a machine starts from: either a kernel (with initrd and command line) or an image, or a kernel with its root
+    file system on a disk.
 
+    root: the kind of that file system, in Linux's words.
     cmdline: the kernel's command line itself, not a file.
     format: the disk image's format in QEMU's words (`vpc` is VHD). It is never guessed from the image's content: a raw
         image could be written by its guest so as to look like another format and name files of the host.
@@ -52,6 +55,7 @@ class Boot:
     format: DiskFormat = "raw"
     medium: Medium = "disk"
     firmware: Firmware = "bios"
+    root: str = ""
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -94,7 +98,7 @@ class Devices:
     """The board and its devices, as words of QEMU.
 
     disk: the devices that hold the drive ``disk0``. cd: those that do so if it is an optical disc. data: those that
-    hold ``data0``.
+    hold ``data0``. root: what Linux calls the disk.
 
     display: for one screen; displays: for several.
     """
@@ -106,6 +110,7 @@ class Devices:
     disk: tuple[str, ...]
     cd: tuple[str, ...]
     data: tuple[str, ...]
+    root: str = "/dev/vda"
     further: tuple[str, ...] = ()
 
 
@@ -135,6 +140,7 @@ DEVICES: Mapping[str, Mapping[str, Devices]] = {
             disk=("ahci,id=ahci0", "ide-hd,drive=disk0,bus=ahci0.0,bootindex=0"),
             cd=("ide-cd,drive=disk0,bootindex=0",),
             data=("ahci,id=ahci1", "ide-hd,drive=data0,bus=ahci1.0"),
+            root="/dev/sda",
             further=("pci-ohci,id=usb0", "usb-tablet,bus=usb0.0"),
         ),
     },
@@ -171,12 +177,20 @@ _IMAGES: Sequence[tuple[str, DiskFormat, Medium, Firmware]] = (
     ("-uki.efi", "raw", "program", "efi"),
     (".qcow2", "qcow2", "disk", "bios"),
     (".vhd", "vpc", "disk", "bios"),
+    (".vmdk", "vmdk", "disk", "bios"),
+    (".vdi", "vdi", "disk", "bios"),
     (".raw", "raw", "disk", "bios"),
     (".img", "raw", "disk", "bios"),
     (".iso", "raw", "cd", "bios"),
     (".efi", "raw", "program", "efi"),
 )
 _KERNEL_FILES = ("-kernel", "-initrd.img", "-cmdline")
+# Root file systems by the end of their names, in Linux's words. The initrd that mounts them has a name of its own.
+_ROOTS: Mapping[str, str] = {"-squashfs.img": "squashfs", "-erofs.img": "erofs", ".iso": "iso9660"}
+_EARLY = "-early.img"
+_FIRST = ",bootindex=0"
+# ISO 9660, 8.2, and "El Torito" 1.0: what the descriptor of a disc that boots begins with, and where it is.
+_BOOT_RECORD, _BOOT_RECORD_AT = b"\0CD001\1EL TORITO SPECIFICATION", 17 * 2048
 
 
 def boot_of(path: Path) -> Boot:
@@ -188,8 +202,10 @@ def boot_of(path: Path) -> Boot:
         if path.name.endswith(end):
             return _kernel(Path(str(path).removesuffix(end)))
     if not path.is_file():
-        found = [beside for end, *_ in _IMAGES if (beside := Path(f"{path}{end}")).is_file()]
-        if Path(f"{path}-kernel").is_file():
+        endings = dict.fromkeys((*_ROOTS, *(end for end, *_ in _IMAGES)))
+        found = [beside for end in endings if (beside := Path(f"{path}{end}")).is_file()]
+        rooted = any(_rooted(image) for image in found)
+        if Path(f"{path}-kernel").is_file() and (Path(f"{path}-initrd.img").is_file() or not rooted):
             found.insert(0, Path(f"{path}-kernel"))
         if not found:
             raise InputError(
@@ -200,11 +216,31 @@ def boot_of(path: Path) -> Boot:
             names = ", ".join(each.name for each in found)
             raise InputError(f"{path} could mean any of {names}", hint="give one of these files")
         return boot_of(found[0])
+    with_root = _rooted(path)
+    if with_root:
+        return with_root
     for end, form, medium, firmware in _IMAGES:
         if path.name.endswith(end):
             return Boot(disk=path, format=form, medium=medium, firmware=firmware)
     ends = ", ".join(end for end, *_ in _IMAGES)
     raise InputError(f"the format of {path} cannot be told from its name", hint=f"disk images end in {ends}")
+
+
+def _rooted(path: Path) -> Boot | None:
+    """The kernel beside a root file system, with what mounts it; None if the file is none."""
+    end = next((end for end in _ROOTS if path.name.endswith(end)), None)
+    prefix = Path(str(path).removesuffix(end or ""))
+    if end is None or (end == ".iso" and (_boots(path) or not Path(f"{prefix}-kernel").is_file())):
+        return None
+    early = Path(f"{prefix}{_EARLY}")
+    return replace(_kernel(prefix), initrd=early if early.is_file() else None, disk=path, root=_ROOTS[end])
+
+
+def _boots(disc: Path) -> bool:
+    with suppress(OSError), disc.open("rb") as stream:
+        stream.seek(_BOOT_RECORD_AT)
+        return stream.read(len(_BOOT_RECORD)) == _BOOT_RECORD
+    return True
 
 
 def _kernel(prefix: Path) -> Boot:
@@ -221,7 +257,7 @@ def _kernel(prefix: Path) -> Boot:
 def default_name(boot: Boot) -> str:
     """A machine's name from its image: ``build/thanos-kernel`` and ``build/thanos.vhd`` give ``thanos``."""
     name = boot.files[0].name if boot.files else ""
-    for end in (*_KERNEL_FILES, *(end for end, *_ in _IMAGES)):
+    for end in sorted((*_KERNEL_FILES, *_ROOTS, *(end for end, *_ in _IMAGES)), key=len, reverse=True):
         if name.endswith(end):
             name = name.removesuffix(end)
             break
@@ -231,7 +267,7 @@ def default_name(boot: Boot) -> str:
 
 def check(boot: Boot, settings: Settings) -> Devices:
     """The devices that the settings mean; raises InputError for what cannot be booted this way."""
-    if (boot.kernel is None) == (boot.disk is None):
+    if (boot.kernel is None) == (boot.disk is None) and not boot.root:
         raise InputError("a machine boots either a kernel or a disk image")
     rows = DEVICES.get(settings.architecture)
     if rows is None:
@@ -248,9 +284,7 @@ def check(boot: Boot, settings: Settings) -> Devices:
     if settings.architecture == "arm64" and settings.firmware == "bios":
         raise InputError("arm64 machines have no BIOS", hint="leave --firmware out, or say efi")
     if boot.medium == "program" and settings.firmware == "bios":
-        raise InputError(
-            f"{boot.disk} is a program of EFI's, which no BIOS starts", hint="leave --firmware out"
-        )
+        raise InputError(f"{boot.disk} is a program of EFI's, which no BIOS starts", hint="leave --firmware out")
     if settings.memory_mib < 16 or settings.cpus < 1:
         raise InputError("a machine needs at least 16 MiB of memory and one processor")
     sound = settings.peripherals.sound
@@ -300,8 +334,11 @@ def command(
     if boot.kernel:
         argv += ["-kernel", str(boot.kernel.absolute())]
         argv += ["-initrd", str(boot.initrd.absolute())] if boot.initrd else []
-        argv += ["-append", boot.cmdline] if boot.cmdline else []
-    elif boot.disk:
+        # As upstream does, whose command line names no root either: which disk it is only we know.
+        root = [f"root={devices.root} rootfstype={boot.root}"] if boot.root else []
+        words = " ".join([*([boot.cmdline] if boot.cmdline else []), *root])
+        argv += ["-append", words] if words else []
+    if boot.disk:
         image = f"format={boot.format},file={_escaped(str(boot.disk.absolute()))}"
         drive = {
             # It is opened for reading only; what the guest writes goes to a nameless temporary file.
@@ -311,6 +348,9 @@ def command(
         }[boot.medium]
         argv += ["-drive", f"if=none,id=disk0,{drive}"]
         holders = devices.cd if boot.medium == "cd" else devices.disk
+        if boot.kernel:
+            # QEMU starts its own loader of kernels first, and takes no second device for the first.
+            holders = tuple(device.removesuffix(_FIRST) for device in holders)
         argv += [word for device in holders for word in ("-device", device)]
 
     if settings.peripherals.disk_mib:
