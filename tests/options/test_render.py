@@ -11,6 +11,7 @@ import pytest
 
 from thanos_tui import keys, profile
 from thanos_tui.errors import InputError
+from thanos_tui.files import profiles_dir
 from thanos_tui.linuxkit import config
 from thanos_tui.linuxkit.config import Config, File
 from thanos_tui.options import as_arguments, as_command, preview, profile_key, render, settings
@@ -267,3 +268,18 @@ def test_values_cannot_break_out_of_the_yaml(home: Path) -> None:
     made = rendered(home, 'sysctl.settings=["a.b=x: {y: [z]}  # \\" \' &x *x"]', "kernel.cmdline=a: b # c")
     assert file(made, "etc/sysctl.d/90-profile.conf").contents == "a.b=x: {y: [z]}  # \" ' &x *x\n"
     assert config.read(config.dump(made), "again") == made
+
+
+def test_linuxkits_own_components(home: Path, tmp_path: Path, public_key: str) -> None:
+    plain = profile.load(profiles_dir() / "linuxkit.thanos")
+    keyed = profile.override(plain, [f"sshd.authorized-keys={public_key}", "sysctl.settings=kernel.panic=1"])
+    found = render(keyed.resolved, tmp_path, "linuxkit")
+    images = found.images()
+    assert all(image.startswith("linuxkit/") for image in images)
+    assert all(":" in image for image in images)
+    assert settings(keyed.resolved, tmp_path).ssh_port == 22
+    # What asks for drivers that upstream's kernel has not cannot be had with it.
+    for asked in ("stark=true", "kernel.modules.graphics=true", "sshd.port=1234"):
+        with pytest.raises(InputError) as caught:
+            profile.override(keyed, [asked])
+        assert "images.components" in str(caught.value) or "22" in str(caught.value)

@@ -145,12 +145,13 @@ def names_at(values: dict[str, Value], place: Path) -> Callable[..., tuple[str, 
 def test_values_know_the_options_they_are_made_of(place: Path) -> None:
     of = names_at({"rngd.source": "jitter"}, place)
     assert of(("kernel", "cmdline")) == ("kernel.consoles", "kernel.cmdline")
-    assert set(of(("kernel", "image"))) == {name for name in CATALOGUE.options if name.startswith("kernel.modules.")}
+    modules = {name for name in CATALOGUE.options if name.startswith("kernel.modules.")}
+    assert set(of(("kernel", "image"))) == {*modules, "images.components"}
     services = [item.name for item in render(resolved_with({}), place, "test").services]
     assert of(("services", services.index("rngd"), "command", 1))[0] == "rngd.source"
     assert "rngd.source" not in of(("services", services.index("rngd"), "image"))
-    assert of(("init", 0)) == ()
-    assert of(("init", 2)) == ("containerd",)
+    assert of(("init", 0)) == ("images.components",)
+    assert of(("init", 2)) == ("containerd", "images.components")
 
 
 def test_elements_spliced_into_a_list_are_told_apart(place: Path) -> None:
@@ -200,7 +201,12 @@ def test_an_entry_that_is_missing_here_could_come_from(place: Path) -> None:
     assert possible(resolved, ("files", "etc/getty.shadow")) == ("getty.password",)
     assert possible(resolved, ("services", "somebody's")) == ("extra.yaml",)
     assert possible(resolved, ("files", "opt/thing")) == ("extra.files", "extra.yaml")
-    assert set(possible(resolved, ("services", "rngd #2"))) == {"rngd", "rngd.source", "containerd"}
+    assert set(possible(resolved, ("services", "rngd #2"))) == {
+        "containerd",
+        "images.components",
+        "rngd",
+        "rngd.source",
+    }
 
 
 def test_why_an_option_is_not_in_the_yaml(place: Path) -> None:
