@@ -37,7 +37,7 @@ Build = Callable[..., list[Artefact]]
 
 CMDLINE = b"console=tty0 console=ttyS0,9600\n quiet"
 DISKS = ("raw-bios", "vhd", "qcow2-bios")
-ALL = ("kernel+initrd", "tar", "tar-kernel-initrd", *DISKS)
+ALL = ("kernel+initrd", "tar", "docker", "tar-kernel-initrd", *DISKS)
 needs_disk_programs = pytest.mark.skipif(
     any(programs.find(name) is None for name in ("mformat", "mcopy", "syslinux", "qemu-img")),
     reason="mtools, syslinux or qemu-utils is not installed",
@@ -126,6 +126,15 @@ def test_tar(build: Build, tmp_path: Path) -> None:
     build("tar")
     with tarfile.open(tmp_path / "out" / "x.tar") as archive:
         assert archive.getmember("boot/kernel").pax_headers["LINUXKIT.location"] == "kernel"
+
+
+def test_docker(build: Build, tmp_path: Path) -> None:
+    build("docker", "tar")
+    with tarfile.open(tmp_path / "out" / "x.docker") as archive, tarfile.open(tmp_path / "out" / "x.tar") as plain:
+        *names, last = archive.getnames()
+        assert names == plain.getnames()
+        assert last == "Dockerfile"
+        assert b'ENTRYPOINT ["/bin/rc.init"]' in archive.extractfile(last).read()  # type: ignore[union-attr]
 
 
 def test_artefacts_say_what_is_there(build: Build, tmp_path: Path) -> None:

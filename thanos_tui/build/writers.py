@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
-import io
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +14,9 @@ from typing import BinaryIO, cast
 from thanos_tui import programs, tarball
 from thanos_tui.build import disk, efi, efi_iso, isobios, merged, ova, rootimage, uki, vhd, virtual
 from thanos_tui.build.blobs import Blob
+from thanos_tui.build.hashed import Hashing, copy, digest, digest_of, opener
 from thanos_tui.build.initrd import Bootable
 from thanos_tui.build.rootfs import Part
-from thanos_tui.errors import BuildError
 from thanos_tui.events import Step
 from thanos_tui.files import replacing, replacing_by_name, require_space
 from thanos_tui.tree import MTIME, Member
@@ -73,7 +70,7 @@ def archive(
     """The root filesystem as one archive that ``write`` makes of it; nothing here boots it."""
     require_space(path.parent, sum(part.size for part in parts), path.name)
     with replacing(path) as stream:
-        hashing = _Hashing(stream)
+        hashing = Hashing(stream)
         write(parts, cast(BinaryIO, hashing), step)
     return {path: hashing.sha256()}
 
@@ -87,7 +84,7 @@ def kernel_initrd(job: Job) -> Written:
         # All are replaced at the end, together: a kernel does not go with the modules of another one.
         kernel, packed, cmdline = job.paths
         written.update(_place(stack, kernel, system.kernel, job.step))
-        written[packed] = _copy(system.initrd(), stack.enter_context(replacing(packed)), job.step.advance)
+        written[packed] = copy(system.initrd(), stack.enter_context(replacing(packed)), job.step.advance)
         written.update(_place(stack, cmdline, system.cmdline, job.step))
     return written
 
@@ -107,14 +104,16 @@ def root_image(root: Root, form: str) -> Written:
         made = stack.enter_context(replacing_by_name(image))
         tree = _without_attributes(merged.members(root.parts), root.step)
         rootimage.write(tree, made, form, identity, MTIME, root.step.advance)
-        written[image] = _digest(made, root.step)
+        written[image] = digest(made, root.step)
         written.update(_place(stack, kernel, root.stage.kernel, root.step))
         written.update(_place(stack, cmdline, root.stage.cmdline, root.step))
         if root.complete:
-            digest = hashlib.sha256(b"".join(root.stage.initrd()))
-            if _digest_of(early) != digest.hexdigest():
-                _copy(root.stage.initrd(), stack.enter_context(replacing(early)), lambda _: None)
-            written[early] = digest.hexdigest()
+            # A few MiB: the modules and one program.
+            data = b"".join(root.stage.initrd())
+            wanted = hashlib.sha256(data).hexdigest()
+            if digest_of(early) != wanted:
+                stack.enter_context(replacing(early)).write(data)
+            written[early] = wanted
         else:
             stack.callback(early.unlink, missing_ok=True)
     return written
@@ -132,12 +131,12 @@ def tar_kernel_initrd(job: Job) -> Written:
         "ucode.cpio": (ucode.size, ucode.chunks) if ucode else None,
     }
     members = (
-        Member(name, "file", 0o644, mtime=MTIME, size=file[0], open=_opener(file[1]))
+        Member(name, "file", 0o644, mtime=MTIME, size=file[0], open=opener(file[1]))
         for name, file in files.items()
         if file
     )
     with replacing(path) as stream:
-        return {path: _copy(tarball.chunks(members), stream, job.step.advance)}
+        return {path: copy(tarball.chunks(members), stream, job.step.advance)}
 
 
 def raw_bios(job: Job) -> Written:
@@ -146,7 +145,7 @@ def raw_bios(job: Job) -> Written:
     disk.check(job.system)
     with replacing_by_name(path) as image:
         job.write_disk(image, disk.smallest_mib(job.system))
-        return {path: _digest(image, job.step)}
+        return {path: digest(image, job.step)}
 
 
 def vhd_fixed(job: Job) -> Written:
@@ -157,7 +156,7 @@ def vhd_fixed(job: Job) -> Written:
         job.write_disk(image, size_mib)
         with image.open("ab") as stream:
             stream.write(vhd.footer(size_mib * _MIB, job.system.identity[8:24], MTIME))
-        return {path: _digest(image, job.step)}
+        return {path: digest(image, job.step)}
 
 
 def aws(job: Job) -> Written:
@@ -166,7 +165,7 @@ def aws(job: Job) -> Written:
     size_mib = job.disk_mib()
     with replacing_by_name(path) as image:
         job.write_disk(image, size_mib)
-        return {path: _digest(image, job.step)}
+        return {path: digest(image, job.step)}
 
 
 def gcp(job: Job) -> Written:
@@ -233,7 +232,7 @@ def iso_bios(job: Job) -> Written:
                     stream.write(chunk)
                     job.step.advance(len(chunk))
         isobios.write(image, files, system.identity[:4], MTIME)
-        return {path: _digest(image, job.step)}
+        return {path: digest(image, job.step)}
 
 
 def qcow2_bios(job: Job) -> Written:
@@ -248,7 +247,7 @@ def unified(job: Job) -> Written:
     image = uki.image(job.system)
     require_space(path.parent, image.size, path.name)
     with replacing(path) as stream:
-        return {path: _copy(image.chunks(), stream, job.step.advance)}
+        return {path: copy(image.chunks(), stream, job.step.advance)}
 
 
 def raw_efi(job: Job) -> Written:
@@ -257,7 +256,7 @@ def raw_efi(job: Job) -> Written:
     efi.check(job.system)
     with replacing_by_name(path) as image:
         efi.write(image, job.system, efi.smallest_mib(job.system), MTIME, job.step.advance)
-        return {path: _digest(image, job.step)}
+        return {path: digest(image, job.step)}
 
 
 def qcow2_efi(job: Job) -> Written:
@@ -308,7 +307,7 @@ def _converted(job: Job, size_mib: int, convert: Callable[[Path, Path], None]) -
     with replacing_by_name(path) as image, _beside(path) as raw:
         job.write_disk(raw, size_mib)
         convert(raw, image)
-        return {path: _digest(image, job.step)}
+        return {path: digest(image, job.step)}
 
 
 @contextmanager
@@ -325,18 +324,10 @@ def _place(stack: ExitStack, path: Path, blob: Blob | None, step: Step) -> Writt
         # One from an earlier build would be taken for this one's.
         stack.callback(path.unlink, missing_ok=True)
         return {}
-    if _digest_of(path) != blob.sha256:
-        return {path: _copy(blob.chunks(), stack.enter_context(replacing(path)), step.advance)}
+    if digest_of(path) != blob.sha256:
+        return {path: copy(blob.chunks(), stack.enter_context(replacing(path)), step.advance)}
     step.advance(blob.size)
     return {path: blob.sha256}
-
-
-def _digest_of(path: Path) -> str | None:
-    try:
-        with path.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
-    except OSError:
-        return None
 
 
 def _without_attributes(tree: Iterable[Member], step: Step) -> Iterator[Member]:
@@ -356,7 +347,7 @@ def _iso(job: Job, write: Callable[[Path, Bootable, int, Callable[[int], None]],
     require_space(path.parent, 2 * job.system.total, path.name)
     with replacing_by_name(path) as image:
         write(image, job.system, MTIME, job.step.advance)
-        return {path: _digest(image, job.step)}
+        return {path: digest(image, job.step)}
 
 
 def _qcow2(job: Job, write: Callable[[Path], None]) -> Written:
@@ -366,110 +357,4 @@ def _qcow2(job: Job, write: Callable[[Path], None]) -> Written:
         write(raw)
         options = "compat=1.1,cluster_size=65536,refcount_bits=16,lazy_refcounts=off"
         programs.run(["qemu-img", "convert", "-f", "raw", "-O", "qcow2", "-o", options, raw, image])
-        return {path: _digest(image, job.step)}
-
-
-class _Hashing:
-    """A stream to write to, which hashes on the way, in a thread of its own: hashing takes as long as all the rest."""
-
-    def __init__(self, stream: BinaryIO) -> None:
-        self._stream = stream
-        self._digest = hashlib.sha256()
-        self._worker = ThreadPoolExecutor(1, "hashing")
-        self._held: list[bytes] = []
-        self._size = 0
-        self._before: Future[None] | None = None
-
-    def write(self, data: bytes) -> int:
-        self._held.append(data)
-        self._size += len(data)
-        if self._size >= _MIB:
-            self._hand_over()
-        return self._stream.write(data)
-
-    def sha256(self) -> str:
-        self._hand_over()
-        self._worker.shutdown()
-        return self._digest.hexdigest()
-
-    def _hand_over(self) -> None:
-        # One batch at a time: a disk that is faster than the hash must not fill the memory.
-        if self._before:
-            self._before.result()
-        self._before = self._worker.submit(self._update, self._held)
-        self._held, self._size = [], 0
-
-    def _update(self, batch: Sequence[bytes]) -> None:
-        for data in batch:
-            self._digest.update(data)
-
-
-class _Reader(io.RawIOBase):
-    """Pieces of bytes as a stream; one read gives what is left of one piece, at most."""
-
-    def __init__(self, chunks: Iterator[bytes]) -> None:
-        self._chunks = chunks
-        self._left = b""
-
-    def read(self, size: int = -1) -> bytes:
-        while not self._left:
-            try:
-                self._left = next(self._chunks)
-            except StopIteration:
-                return b""
-        size = len(self._left) if size < 0 else size
-        data, self._left = self._left[:size], self._left[size:]
-        return data
-
-
-def _opener(chunks: Callable[[], Iterator[bytes]]) -> Callable[[], BinaryIO]:
-    return lambda: cast(BinaryIO, _Reader(chunks()))
-
-
-def _copy(chunks: Iterable[bytes], stream: BinaryIO, advance: Callable[[int], None]) -> str:
-    hashing = _Hashing(stream)
-    for chunk in chunks:
-        hashing.write(chunk)
-        advance(len(chunk))
-    return hashing.sha256()
-
-
-def _digest(image: Path, step: Step) -> str:
-    """The SHA-256 of a file. Holes are not read: that would fill the page cache with a gigabyte of zeros."""
-    digest = hashlib.sha256()
-    zeros = bytes(_MIB)
-    buffer = memoryview(bytearray(_MIB))
-    with image.open("rb", buffering=0) as stream:
-        for hole, size in _extents(stream.fileno()):
-            while size:
-                step.reporter.check()
-                if hole:
-                    count = min(size, _MIB)
-                    digest.update(zeros[:count])
-                else:
-                    count = stream.readinto(buffer[: min(size, _MIB)]) or 0
-                    digest.update(buffer[:count])
-                    if not count:
-                        raise BuildError(f"{image} was cut off while it was read")
-                size -= count
-    return digest.hexdigest()
-
-
-def _extents(descriptor: int) -> Iterator[tuple[bool, int]]:
-    """The holes and the rest of a file, in order: (is a hole, bytes). The file's position is where each begins."""
-    position, end = 0, os.fstat(descriptor).st_size
-    while position < end:
-        try:
-            data = os.lseek(descriptor, position, os.SEEK_DATA)
-        except OSError as error:
-            if error.errno != errno.ENXIO:
-                raise
-            data = end
-        if data > position:
-            yield True, data - position
-        position = data
-        if position < end:
-            hole = os.lseek(descriptor, position, os.SEEK_HOLE)
-            os.lseek(descriptor, position, os.SEEK_SET)
-            yield False, hole - position
-            position = hole
+        return {path: digest(image, job.step)}
