@@ -7,6 +7,7 @@ import gzip
 import hashlib
 import json
 import socket
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from registries import plain as plain
 from registries import way as way
 from registries import way_authority as way_authority
 
-from thanos_tui import tarball
+from thanos_tui import cli, tarball
 from thanos_tui.errors import BuildError, HostError, InputError, IntegrityError, Interrupted, ThanosError
 from thanos_tui.events import Event, Item, Progress, Reporter, StepStarted
 from thanos_tui.images import fetch, registry
@@ -448,6 +449,31 @@ def test_more_bytes_than_were_said(way: Way, way_authority: Path, store: Store) 
     with pytest.raises(IntegrityError, match="more than the 10 bytes"):
         pull(store, f"{way.host}/hostile/long:1", certificates=(way_authority,))
     assert list(store.path.glob(".*.part")) == []
+
+
+# The whole way
+
+
+def test_a_build_of_yaml(
+    plain: Registry, tmp_path: Path, layer: Callable[..., bytes], capfd: pytest.CaptureFixture[str]
+) -> None:
+    plain.push("team/base", "1", [(GZIP, gzip.compress(layer("etc/team", b"ours")))])
+    (tmp_path / "box.yml").write_text("init: [registry.invalid/team/base:1]\n")
+    words = ["build", str(tmp_path / "box.yml"), "--format", "tar", "--dir", str(tmp_path), "--no-sbom"]
+    words += ["--cache", str(tmp_path / "cache")]
+    assert cli.main([*words, "--mirror", "registry.invalid=http://127.0.0.1:1"]) == 3
+    said = capfd.readouterr().err
+    assert "the image registry.invalid/team/base:1 is in no source" in said
+    assert "the name registry.invalid is not known to the network" in said
+    assert "Traceback" not in said
+    assert not (tmp_path / "box.tar").exists()
+    assert cli.main([*words, "--mirror", f"registry.invalid=http://{plain.host}"]) == 0
+    with tarfile.open(tmp_path / "box.tar") as made:
+        found = made.extractfile("etc/team")
+        assert found is not None
+        assert found.read() == b"ours"
+    # What was brought needs nobody any more.
+    assert cli.main([*words, "--offline"]) == 0
 
 
 # Words
