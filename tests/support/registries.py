@@ -41,7 +41,7 @@ MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
 CONFIG = "application/vnd.docker.container.image.v1+json"
 GZIP = "application/vnd.docker.image.rootfs.diff.tar.gzip"
-USER, PASSWORD = "reader", "correct horse"
+USER, PASSWORD = "reader", "correct hørse — 馬"
 
 
 def digest(data: bytes) -> str:

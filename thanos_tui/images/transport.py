@@ -5,6 +5,7 @@ After the OCI Distribution Specification 1.1 and Docker's token authentication (
 
 from __future__ import annotations
 
+import base64
 import ipaddress
 import json
 import re
@@ -185,13 +186,8 @@ class Connection:
             attempt += 1
 
     def _ask(self, url: str, headers: Mapping[str, str], authorisation: str) -> requests.Response:
-        def authorise(request: requests.PreparedRequest) -> requests.PreparedRequest:
-            # Also where there is none: else requests would take one from ~/.netrc.
-            if authorisation:
-                request.headers["Authorization"] = authorisation
-            return request
-
-        response = self._session.get(url, headers=headers, auth=authorise, stream=True, timeout=_TIMEOUT)
+        given = _Authorisation(authorisation)
+        response = self._session.get(url, headers=headers, auth=given, stream=True, timeout=_TIMEOUT)
         if self._scheme == "https" and not response.url.startswith("https://"):
             response.close()
             raise HostError(f"{self.what} leads on to an address without encryption: {response.url[:200]}")
@@ -212,7 +208,7 @@ class Connection:
         if scheme.lower() == "basic":
             if not user:
                 raise self._refused(response, name)
-            return requests.auth._basic_auth_str(user, secret)
+            return _basic(user, secret)
         challenge = parse_keqv_list([part for part in parse_http_list(rest) if "=" in part])
         realm = challenge.get("realm", "")
         if scheme.lower() != "bearer" or not realm:
@@ -224,10 +220,10 @@ class Connection:
         try:
             if refresh:
                 form = {**asked, "grant_type": "refresh_token", "refresh_token": refresh, "client_id": _CLIENT}
-                answer = self._session.post(realm, form, auth=_nothing, stream=True, timeout=_TIMEOUT)
+                answer = self._session.post(realm, form, auth=_Authorisation(""), stream=True, timeout=_TIMEOUT)
             else:
-                basic = (user, secret) if user else _nothing
-                answer = self._session.get(realm, params=asked, auth=basic, stream=True, timeout=_TIMEOUT)
+                given = _Authorisation(_basic(user, secret) if user else "")
+                answer = self._session.get(realm, params=asked, auth=given, stream=True, timeout=_TIMEOUT)
         except requests.RequestException as error:
             raise self._unreachable(error) from error
         with answer:
@@ -346,8 +342,21 @@ def connections(
     return [Connection(registry, url, session, reporter) for url in (*own, f"https://{address}")]
 
 
-def _nothing(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    return request
+class _Authorisation(requests.auth.AuthBase):
+    """The value of a header, or nothing; given in either case, as requests would else take one from ~/.netrc."""
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        if self._value:
+            request.headers["Authorization"] = self._value
+        return request
+
+
+def _basic(user: str, secret: str) -> str:
+    # RFC 7617; requests' own knows Latin-1 only.
+    return "Basic " + base64.b64encode(f"{user}:{secret}".encode()).decode()
 
 
 def _read(response: requests.Response, what: str) -> bytes:
