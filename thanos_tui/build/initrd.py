@@ -9,8 +9,8 @@ refused instead of giving a machine that boots with files missing.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 
 from thanos_tui.build import blobs, cpio, segments
 from thanos_tui.build.segments import Segment
@@ -25,7 +25,7 @@ _LINKS = 40
 class Bootable:
     """What a machine boots: kernel and command line (either may be missing), and the initrd in pieces.
 
-    memory: bytes that the initrd takes unpacked.
+    memory: bytes that the initrd takes unpacked. device_trees: by their names below ``boot/dtb/``.
     """
 
     kernel: blobs.Blob | None
@@ -33,6 +33,7 @@ class Bootable:
     ucode: blobs.Blob | None
     pieces: tuple[blobs.Blob | bytes, ...]
     memory: int
+    device_trees: Mapping[str, blobs.Blob] = field(default_factory=dict)
 
     @property
     def segments_size(self) -> int:
@@ -62,6 +63,8 @@ class Bootable:
             digest.update((blob.sha256 if blob else "").encode() + b"\n")
         for piece in self.pieces:
             digest.update((hashlib.sha256(piece).hexdigest() if isinstance(piece, bytes) else piece.sha256).encode())
+        for name, blob in sorted(self.device_trees.items()):
+            digest.update(f"{name} {blob.sha256}\n".encode())
         return digest.digest()
 
     def initrd(self) -> Iterator[bytes]:
@@ -100,7 +103,8 @@ def join(ready: Iterable[Segment]) -> Bootable:
         memory += segment.survey.memory
         boot.update(segment.boot)
     kernel, cmdline, ucode = (boot.get(f"boot/{name}") for name in ("kernel", "cmdline", "ucode.cpio"))
-    return Bootable(kernel, cmdline, ucode, tuple(pieces), memory)
+    trees = {name: blob for name, blob in boot.items() if name.startswith("boot/dtb/")}
+    return Bootable(kernel, cmdline, ucode, tuple(pieces), memory, trees)
 
 
 class _Tree:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from thanos_tui import programs, tarball
-from thanos_tui.build import disk, efi, efi_iso, isobios, merged, ova, rootimage, uki, vhd, virtual
+from thanos_tui.build import disk, efi, efi_iso, isobios, merged, ova, rootimage, rpi3, uki, vhd, virtual
 from thanos_tui.build.blobs import Blob
 from thanos_tui.build.hashed import Hashing, copy, digest, digest_of, opener
 from thanos_tui.build.initrd import Bootable
@@ -130,13 +130,7 @@ def tar_kernel_initrd(job: Job) -> Written:
         "cmdline": (system.cmdline.size, system.cmdline.chunks) if system.cmdline else None,
         "ucode.cpio": (ucode.size, ucode.chunks) if ucode else None,
     }
-    members = (
-        Member(name, "file", 0o644, mtime=MTIME, size=file[0], open=opener(file[1]))
-        for name, file in files.items()
-        if file
-    )
-    with replacing(path) as stream:
-        return {path: copy(tarball.chunks(members), stream, job.step.advance)}
+    return _archive(job, path, {name: file for name, file in files.items() if file})
 
 
 def raw_bios(job: Job) -> Written:
@@ -276,6 +270,13 @@ def iso_efi_initrd(job: Job) -> Written:
     return _iso(job, efi_iso.write_separate)
 
 
+def raspberry(job: Job) -> Written:
+    """A tar of what goes on an SD card."""
+    (path,) = job.paths
+    require_space(path.parent, job.system.total, path.name)
+    return _archive(job, path, rpi3.files(job.system))
+
+
 BOOTABLE: Mapping[str, Callable[[Job], Written]] = {
     "kernel+initrd": kernel_initrd,
     "tar-kernel-initrd": tar_kernel_initrd,
@@ -294,6 +295,7 @@ BOOTABLE: Mapping[str, Callable[[Job], Written]] = {
     "qcow2-efi": qcow2_efi,
     "iso-efi": iso_efi,
     "iso-efi-initrd": iso_efi_initrd,
+    "rpi3": raspberry,
 }
 """What writes each format that has something to boot in it."""
 
@@ -358,3 +360,13 @@ def _qcow2(job: Job, write: Callable[[Path], None]) -> Written:
         options = "compat=1.1,cluster_size=65536,refcount_bits=16,lazy_refcounts=off"
         programs.run(["qemu-img", "convert", "-f", "raw", "-O", "qcow2", "-o", options, raw, image])
         return {path: digest(image, job.step)}
+
+
+def _archive(job: Job, path: Path, files: Mapping[str, tuple[int, Callable[[], Iterator[bytes]]]]) -> Written:
+    """A tar of these files: the size of each, and what gives its content."""
+    members = (
+        Member(name, "file", 0o644, mtime=MTIME, size=size, open=opener(chunks))
+        for name, (size, chunks) in files.items()
+    )
+    with replacing(path) as stream:
+        return {path: copy(tarball.chunks(members), stream, job.step.advance)}

@@ -80,9 +80,7 @@ def add_machine_options(parser: argparse.ArgumentParser) -> None:
         default="auto",
         help="auto takes KVM where it really works (%(default)s)",
     )
-    group.add_argument(
-        "--firmware", choices=("bios", "efi"), help="what starts it (default: what the image needs)"
-    )
+    group.add_argument("--firmware", choices=("bios", "efi"), help="what starts it (default: what the image needs)")
     group.add_argument(
         "--vnc", type=int, nargs="?", const=0, metavar="PORT", help="offer the screen by VNC on loopback"
     )

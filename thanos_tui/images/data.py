@@ -45,6 +45,7 @@ SOURCES: Mapping[str, Mapping[str, Source]] = {
     "isolinux": {"amd64": Source("isolinux", "usr/lib/ISOLINUX/isolinux.bin")},
     "isohybrid": {"amd64": Source("isolinux", "usr/lib/ISOLINUX/isohdpfx.bin")},
     "ldlinux": {"amd64": Source("syslinux-common", "usr/lib/syslinux/modules/bios/ldlinux.c32")},
+    "u-boot-rpi3": {"arm64": Source("u-boot-rpi", "usr/lib/u-boot/rpi_3/u-boot.bin")},
     # UEFI for QEMU's machines: the code, and variables that have not been set yet.
     "firmware": {
         "amd64": Source("ovmf", "usr/share/OVMF/OVMF_CODE_4M.fd"),

@@ -42,11 +42,28 @@ def members(selection: Selection, tree: Tree, shelf: Shelf) -> list[Member]:
     binary = tree.get(kernels[0])
     collection = _Collection(tree, version)
     chosen = collection.chosen(selection)
-    size, opened = shelf.keep(tarball.chunks(_archive(version, chosen, collection)))
+    wanted = selection.recipe.kernel.trees if selection.recipe.kernel else ()
+    trees = _device_trees(tree, version, wanted)
+    size, opened = shelf.keep(tarball.chunks([*_archive(version, chosen, collection), *trees]))
     archive = Member("kernel.tar", "file", 0o644, mtime=MTIME, size=size, open=opened)
     if binary is None:
         raise BuildError(f"{kernels[0]} cannot be read")
     return [replace(binary, name="kernel", mode=0o644, mtime=MTIME), archive]
+
+
+def _device_trees(tree: Tree, version: str, wanted: Iterable[str]) -> list[Member]:
+    """``boot/dtb/``, where LinuxKit's kernels have it, with the device trees that the package has of those wanted."""
+    found: dict[str, Member] = {}
+    # Debian's place, and Ubuntu's.
+    for base in (f"usr/lib/linux-image-{version}/", f"usr/lib/firmware/{version}/device-tree/"):
+        for name in tree.names():
+            member = tree.get(name)
+            short = name.removeprefix(base)
+            if short != name and member and member.kind == "file" and any(fnmatchcase(short, text) for text in wanted):
+                path = f"boot/dtb/{short}"
+                found[path] = replace(member, name=path, mode=0o644, mtime=MTIME)
+    above = sorted({parent for path in found for parent in _parents(path)})
+    return [*(Member(path, "dir", 0o755, mtime=MTIME) for path in above), *(found[path] for path in sorted(found))]
 
 
 class _Collection:

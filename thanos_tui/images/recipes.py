@@ -62,11 +62,14 @@ class Part:
 class Kernel:
     """A kernel recipe: its package, and module names by feature (``base`` is always taken, ``all`` means every
     module).
+
+    trees: names of device trees, with wild cards, as paths below the directory in which the package has them.
     """
 
     package: Choice
     modules: Mapping[str, tuple[str, ...]]
     places: Mapping[tuple[str, str], Where]
+    trees: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -343,7 +346,7 @@ class _Reader:
         return result
 
     def kernel(self) -> Kernel:
-        value = self.mapping(("kernel",), {"package", "modules"})
+        value = self.mapping(("kernel",), {"package", "modules", "device-trees"})
         if "package" not in value:
             raise self.error("kernel needs a package", ("kernel",))
         modules = {}
@@ -355,7 +358,9 @@ class _Reader:
             modules[name] = tuple(self.text((*path, index)) for index in range(len(self.sequence(path))))
             for index, module in enumerate(modules[name]):
                 places[name, module] = self.document.where((*path, index))
-        return Kernel(self.choice(("kernel", "package")), modules, places)
+        listed = self.sequence(("kernel", "device-trees")) if "device-trees" in value else ()
+        trees = tuple(self.text(("kernel", "device-trees", index)) for index in range(len(listed)))
+        return Kernel(self.choice(("kernel", "package")), modules, places, trees)
 
     # Values and their places
 
