@@ -164,6 +164,13 @@ class Reporter:
         self.took: list[Took] = []
         """The steps that have ended well so far."""
 
+    def heard_by(self, listener: Listener) -> Reporter:
+        """A reporter for the same work with another listener: who cancels one cancels both."""
+        other = Reporter(listener)
+        other._cancelled = self._cancelled
+        other.took = self.took
+        return other
+
     def report(self, event: Event) -> None:
         with self._lock:
             self._listener(event)

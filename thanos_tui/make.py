@@ -98,6 +98,7 @@ def make(
             origin=origin,
             base=settings.base_image or docker.BASE,
             sources=sources or fetch.configured(settings),
+            where=config.where_image,
         )
         if theirs:
             made = upstream.build(

@@ -206,8 +206,6 @@ def test_reading_files_and_standard_input(tmp_path: Path, monkeypatch: pytest.Mo
     (tmp_path / "a.yml").write_text("init: [a:1]")
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"init: [b:1]")))
     assert config.read_files([tmp_path / "a.yml", "-"]).init == ("a:1", "b:1")
-    with pytest.raises(InputError, match="URL"):
-        config.read_files(["https://example.com/x.yml"])
     with pytest.raises(InputError, match=r"none\.yml"):
         config.read_files([tmp_path / "none.yml"])
     (tmp_path / "b.yml").write_bytes(b"init: [\xff]")

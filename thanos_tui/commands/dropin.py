@@ -108,7 +108,7 @@ def _build(arguments: argparse.Namespace, reporter: Reporter) -> int:
         if arguments.dry_run:
             print(config.dump(read), end="")
             return 0
-        return _make(read, settings, arguments, Reporter(_listener(arguments, reporter)))
+        return _make(read, settings, arguments, reporter.heard_by(_listener(arguments, reporter)))
 
 
 def _settings(arguments: argparse.Namespace) -> BuildSettings:
@@ -163,11 +163,10 @@ def _check_single(arguments: argparse.Namespace, names: list[str]) -> None:
 
 
 def _listener(arguments: argparse.Namespace, reporter: Reporter) -> Callable[[Event], None]:
-    """What the user wants to be told of; a wish to stop goes on to who works."""
+    """Passes on what the user wants to be told of."""
     quiet = arguments.quiet or arguments.verbose == 0
 
     def listen(event: Event) -> None:
-        reporter.check()
         if isinstance(event, LogLine) and event.level == "debug" and arguments.verbose > 1:
             event = replace(event, level="info")
         if not quiet or (isinstance(event, LogLine) and event.level in ("warning", "error")):

@@ -7,11 +7,20 @@ OCI image layout or of an archive that ``docker save`` made. Whatever a source g
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from thanos_tui.errors import BuildError, HostError, InputError, IntegrityError, Interrupted, ThanosError, nearest
+from thanos_tui.errors import (
+    BuildError,
+    HostError,
+    InputError,
+    IntegrityError,
+    Interrupted,
+    ThanosError,
+    Where,
+    nearest,
+)
 from thanos_tui.events import Reporter
 from thanos_tui.images.reference import expand
 from thanos_tui.images.store import Image, Store
@@ -103,11 +112,13 @@ def bring(
     reporter: Reporter,
     *,
     offline: bool = False,
+    where: Callable[[str], Where | None] = lambda _: None,
 ) -> dict[str, Image]:
     """The images of these references for ``arch`` (Go's name), brought into the store from the first source that has
     them.
 
     references: each with the digest that the lock says, or ``""``. offline: what needs the network is passed over.
+    where: where a reference is written, for errors.
 
     Raises BuildError, HostError or InputError that says for an image which no source has why each of them has it not;
     IntegrityError where a source gives something else than it should.
@@ -134,7 +145,9 @@ def bring(
                 problems[reference].append(problem)
     for reference in references:
         if reference not in found:
-            raise _nowhere(reference, problems[reference])
+            nowhere = _nowhere(reference, problems[reference])
+            nowhere.where = nowhere.where or where(reference)
+            raise nowhere
     return found
 
 

@@ -9,13 +9,13 @@ import functools
 import hashlib
 import json
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from thanos_tui.errors import BuildError, IntegrityError, Interrupted
+from thanos_tui.errors import BuildError, IntegrityError, Interrupted, Where
 from thanos_tui.events import Reporter, Step, StepPlanned
 from thanos_tui.files import assets_dir, cache_dir, replacing, stark_dir
 from thanos_tui.images import docker, fetch, recipes
@@ -65,12 +65,14 @@ def provide(
     directories: Sequence[Path] = (),
     base: str = docker.BASE,
     sources: fetch.Sources = fetch.DEFAULT,
+    where: Callable[[str], Where | None] = lambda _: None,
 ) -> Provided:
     """Every image of ``references`` for ``arch`` (Go's name), made where it is missing, and the lock of what is used.
 
     offline: nothing is asked of the network. update: the lock is not honoured, but made anew from fresh indices.
     directories: where recipes are looked for, before those that come with the program. base: what an image that a
     Docker engine builds is built on top of. sources: where images come from that no recipe makes.
+    where: where a reference is written, for errors.
 
     Raises HostError where an engine is needed and none answers, InputError or BuildError where a reference is in no
     source, BuildError where a locked package cannot be had any more or an image does not come out as locked, and what
@@ -108,7 +110,7 @@ def provide(
         work.append(_Work(reference, directory, features, files, None if update else locked))
     # The images of others first: of them it is least certain that they can be had.
     asked = fetch.renewed(sources) if update else sources
-    for reference, image in fetch.bring(foreign, arch, store, asked, reporter, offline=offline).items():
+    for reference, image in fetch.bring(foreign, arch, store, asked, reporter, offline=offline, where=where).items():
         images[reference] = image
         entries[reference, arch] = LockedImage(image.digest)
     if work:

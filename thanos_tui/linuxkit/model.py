@@ -352,6 +352,15 @@ class Config:
         """Where the YAML names this init image."""
         return self.init_places[index].where() if index < len(self.init_places) else None
 
+    def where_image(self, reference: str) -> Where | None:
+        """Where the YAML names an image for the first time."""
+        if reference == self.kernel.image:
+            return self.kernel.where()
+        if reference in self.init:
+            return self.where_init(self.init.index(reference))
+        entries: list[Volume | Component] = [*self.volumes, *(item for _, _, item in self.components())]
+        return next((item.where("image") for item in entries if item.image == reference), None)
+
     def components(self) -> tuple[tuple[str, int, Component], ...]:
         """All containers with their section and number, in the order of the root filesystem."""
         sections = (("onboot", self.onboot), ("onshutdown", self.onshutdown), ("services", self.services))
