@@ -12,7 +12,7 @@ import pytest
 from thanos_tui import programs
 from thanos_tui.errors import BuildError, HostError
 from thanos_tui.events import Reporter
-from thanos_tui.images import apt, tools
+from thanos_tui.images import apt, data, tools
 from thanos_tui.images.package import Origin
 
 INSTALLED = """Package: present
@@ -141,3 +141,26 @@ def test_an_interrupted_fetch_leaves_nothing(archive: Any) -> None:
     assert list(programs.tools_dir().iterdir()) == []
     tools.ensure(["zz-tool"], Reporter())
     assert programs.find("zz-tool")
+
+
+def test_files_that_are_no_programs_are_brought_too(archive: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    archive.add("firmware-zz", {"usr/share/zz/code": b"code"}, depends="present, nowhere-at-all | libzz")
+    archive.add("later-zz", {"usr/share/zz/later": b"later"})
+    archive.publish()
+    sources = {
+        "code": {"amd64": data.Source("firmware-zz", "usr/share/zz/code", "later-firmware-zz")},
+        "later": {"amd64": data.Source("firmware-zz", "usr/share/zz/later", "later-zz")},
+        "gone": {"amd64": data.Source("firmware-zz", "usr/share/zz/gone")},
+    }
+    monkeypatch.setattr(data, "SOURCES", sources)
+    with pytest.raises(HostError, match="/usr/share/zz/code is not installed"):
+        data.require("code", "amd64")
+    data.ensure(["code", "later"], "amd64", Reporter())
+    assert data.require("code", "amd64").read_bytes() == b"code"
+    assert data.require("later", "amd64").read_bytes() == b"later"
+    assert not any("libzz" in path for path, _ in archive.seen), "data needs nothing of what its package depends on"
+    archive.seen.clear()
+    data.ensure(["code", "later"], "amd64", Reporter())
+    assert archive.seen == []
+    with pytest.raises(BuildError, match=r"firmware-zz .* has no file /usr/share/zz/gone"):
+        data.ensure(["gone"], "amd64", Reporter())

@@ -23,10 +23,14 @@ from thanos_tui.images.package import Origin
 
 @dataclass(frozen=True)
 class Source:
-    """A package and the file in it; the path is below ``/``."""
+    """A package and the file in it; the path is below ``/``.
+
+    later: the package that has it in later releases, and that earlier ones do not know.
+    """
 
     package: str
     path: str
+    later: str = ""
 
 
 # By what they are for (formats.yml uses these names) and the architecture they are for, in Debian's words.
@@ -38,8 +42,12 @@ SOURCES: Mapping[str, Mapping[str, Source]] = {
     },
     # GRUB as Debian puts it on discs: it reads /boot/grub/grub.cfg of the disc with /.disk/info.
     "efi-grub": {
-        "amd64": Source("grub-efi-amd64-bin", "usr/lib/grub/x86_64-efi/monolithic/gcdx64.efi"),
-        "arm64": Source("grub-efi-arm64-bin", "usr/lib/grub/arm64-efi/monolithic/gcdaa64.efi"),
+        "amd64": Source(
+            "grub-efi-amd64-bin", "usr/lib/grub/x86_64-efi/monolithic/gcdx64.efi", "grub-efi-amd64-unsigned"
+        ),
+        "arm64": Source(
+            "grub-efi-arm64-bin", "usr/lib/grub/arm64-efi/monolithic/gcdaa64.efi", "grub-efi-arm64-unsigned"
+        ),
     },
     # ISOLINUX: the boot loader, the library it loads, and the boot code that makes a disc a disk, too.
     "isolinux": {"amd64": Source("isolinux", "usr/lib/ISOLINUX/isolinux.bin")},
@@ -90,12 +98,14 @@ def ensure(
     missing = [name for name in dict.fromkeys(names) if arch in SOURCES[name] and find(name, arch) is None]
     if not missing:
         return
-    wanted = sorted({SOURCES[name][arch].package for name in missing})
+    sources = [SOURCES[name][arch] for name in missing]
+    wanted = sorted({source.package for source in sources} | {source.later for source in sources if source.later})
+    asked = [f"{name}?" if any(name == source.later for source in sources) else name for name in wanted]
     with cache_in_use():
         apt = Apt(arch, origin)
         apt.refresh(reporter, offline=offline)
         # As data, they need nothing of what their packages depend on.
-        packages = [package for package in apt.solve(wanted, reporter.check) if package.name in wanted]
+        packages = [package for package in apt.solve(asked, reporter.check) if package.name in wanted]
         files = fetch(packages, apt, reporter, offline=offline)
         tools.install(packages, files, wanted, arch, reporter)
     for name in missing:
