@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from itertools import chain
 from typing import BinaryIO
 
 from thanos_tui import tarball
@@ -37,12 +38,13 @@ def write(parts: Iterable[Part], stream: BinaryIO, step: Step | None = None) -> 
 
 
 def write_docker(parts: Iterable[Part], stream: BinaryIO, step: Step | None = None) -> None:
-    """Write an archive that Docker builds an image from, which starts the system in a container; as :func:`write`."""
+    """Write an archive that Docker builds an image from, which starts the system in a container; as :func:`write`.
 
-    def recipe() -> Iterator[Member]:
-        yield trees.file("Dockerfile", _DOCKERFILE)
-
-    write([*parts, Part("docker", "linuxkit.docker", "", len(_DOCKERFILE), recipe)], stream, step)
+    Docker looks at the first 512 bytes to tell an archive from a Dockerfile, and takes an extended header there for the
+    latter. So the one member without records comes first; upstream has it last, and Docker does not take the archive.
+    """
+    for chunk in tarball.chunks(chain([trees.file("Dockerfile", _DOCKERFILE)], _labelled(parts, step))):
+        stream.write(chunk)
 
 
 def _labelled(parts: Iterable[Part], step: Step | None) -> Iterator[Member]:
