@@ -74,7 +74,7 @@ def test_values_have_their_place() -> None:
             r"must be one of dhcp, static, none, not \"dchp\"\n  did you mean dhcp\?",
         ),
         (
-            "thanos: 1\noptions:\n  output.formats:\n    - vhd\n    - vmdk",
+            "thanos: 1\noptions:\n  output.formats:\n    - vhd\n    - vmdkx",
             r"^x\.thanos:5:7: output\.formats element 2 must be",
         ),
         (
