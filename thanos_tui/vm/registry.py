@@ -325,9 +325,11 @@ def _lock(directory: Path) -> int | None:
 
 def _clean(directory: Path) -> None:
     for path in directory.iterdir():
-        if path.is_dir():
+        if path.name in _KEPT:
+            continue
+        if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
-        elif path.name not in _KEPT:
+        else:
             path.unlink()
 
 

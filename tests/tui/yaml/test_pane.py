@@ -468,7 +468,7 @@ def test_a_difference_leads_to_the_option_that_was_changed(app: ThanosApp, drive
 def test_a_line_that_is_always_there_says_so(app: ThanosApp, drive: Drive) -> None:
     async def script(pilot: Script) -> None:
         await open_yaml(pilot)
-        await go_to(pilot, "localhost/thanos/init:base")
+        await go_to(pilot, "etc/linuxkit.yml")
         await pilot.press("enter")
         await until(pilot, lambda: "no option has a say" in notices(app))
         assert app.shown == "yaml"
