@@ -6,14 +6,30 @@ import hashlib
 import posixpath
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 import zstandard
 
+from thanos_tui.build import blobs
 from thanos_tui.build.rootfs import Part
 from thanos_tui.tree import Member
 
 KINDS = {0o100: "file", 0o040: "dir", 0o120: "symlink", 0o020: "char", 0o060: "block", 0o010: "fifo"}
+
+
+@pytest.fixture
+def blob(tmp_path: Path) -> Callable[[str, bytes], blobs.Blob]:
+    """Makes a cached file with this name and content."""
+
+    def make(name: str, content: bytes) -> blobs.Blob:
+        with blobs.writing(tmp_path / name) as writer:
+            writer.write(content)
+        found = blobs.find(tmp_path / name)
+        assert found
+        return found
+
+    return make
 
 
 @dataclass

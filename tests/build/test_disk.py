@@ -38,15 +38,8 @@ def tool(name: str) -> Any:
 
 
 @pytest.fixture
-def system(tmp_path: Path) -> Callable[..., Bootable]:
+def system(blob: Callable[[str, bytes], blobs.Blob]) -> Callable[..., Bootable]:
     """Makes something to boot, with random content of these sizes."""
-
-    def blob(name: str, data: bytes) -> blobs.Blob:
-        with blobs.writing(tmp_path / name) as writer:
-            writer.write(data)
-        found = blobs.find(tmp_path / name)
-        assert found
-        return found
 
     def make(kernel: int = 100_001, initrd: int = 3 * MIB + 1, cmdline: str = "console=ttyS0") -> Bootable:
         pieces = (blob("initrd", os.urandom(initrd)), b"\x28\xb5\x2f\xfd")

@@ -52,15 +52,8 @@ def sections(image: bytes) -> dict[bytes, tuple[int, int, int, int]]:
 
 
 @pytest.fixture
-def system(tmp_path: Path) -> Callable[..., Bootable]:
+def system(blob: Callable[[str, bytes], blobs.Blob]) -> Callable[..., Bootable]:
     """Makes something to boot: a kernel with these bytes, and a random initrd of this size."""
-
-    def blob(name: str, content: bytes) -> blobs.Blob:
-        with blobs.writing(tmp_path / name) as writer:
-            writer.write(content)
-        found = blobs.find(tmp_path / name)
-        assert found
-        return found
 
     def make(kernel: bytes = pe(), initrd: int = 3 * MIB + 1, cmdline: str = "console=ttyS0\n a=b") -> Bootable:
         pieces = (blob("initrd", os.urandom(initrd)), b"\x28\xb5\x2f\xfd")

@@ -24,18 +24,13 @@ INITRD = os.urandom(70_001)
 
 
 @pytest.fixture
-def system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Bootable]:
+def system(
+    tmp_path: Path, blob: Callable[[str, bytes], blobs.Blob], monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Bootable]:
     """Makes something to boot, for a U-Boot of ours."""
     (tmp_path / "u-boot").write_bytes(b"U-Boot")
     ours = {"arm64": data.Source("ours", f"{tmp_path}/u-boot".lstrip("/"))}
     monkeypatch.setattr(data, "SOURCES", {**data.SOURCES, "u-boot-rpi3": ours})
-
-    def blob(name: str, content: bytes) -> blobs.Blob:
-        with blobs.writing(tmp_path / name) as writer:
-            writer.write(content)
-        found = blobs.find(tmp_path / name)
-        assert found
-        return found
 
     def make(kernel: bytes = KERNEL, trees: tuple[str, ...] = (TREE,)) -> Bootable:
         devices = {name: blob(f"tree{number}", b"tree") for number, name in enumerate(trees)}

@@ -47,15 +47,8 @@ def run(*argv: str | Path) -> str:
 
 
 @pytest.fixture
-def job(tmp_path: Path) -> Callable[..., writers.Job]:
+def job(tmp_path: Path, blob: Callable[[str, bytes], blobs.Blob]) -> Callable[..., writers.Job]:
     """Makes a job for a format: some MiB to boot, which are the same in every job of a test."""
-
-    def blob(name: str, content: bytes) -> blobs.Blob:
-        with blobs.writing(tmp_path / name) as writer:
-            writer.write(content)
-        found = blobs.find(tmp_path / name)
-        assert found
-        return found
 
     pieces = (blob("initrd", os.urandom(2 * MIB)), b"end!")
     system = Bootable(blob("kernel", os.urandom(70_001)), blob("cmdline", b"console=ttyS0"), None, pieces, 4 * MIB)

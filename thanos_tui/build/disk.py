@@ -25,8 +25,6 @@ _MIB = 1 << 20
 _LOADER = 512 << 10
 # A kernel's command line (COMMAND_LINE_SIZE, x86) and SYSLINUX's buffer for it are as long, less what SYSLINUX adds.
 _CMDLINE = 2000
-# Sectors are counted with 32 bits in partition tables.
-_DISK_MIB = 2 << 20
 # So that even the smallest FAT16 has the clusters that make it one.
 _SMALLEST = 16
 
@@ -53,14 +51,7 @@ def check(system: Bootable, size_mib: int | None = None) -> None:
     if length > _CMDLINE:
         raise InputError(f"the kernel's command line has {length} bytes, and a disk's may have {_CMDLINE}")
     if size_mib is not None:
-        least = smallest_mib(system)
-        if size_mib < least:
-            raise InputError(
-                f"a disk of {size_mib} MiB is too small: what is on it needs {least} MiB",
-                hint=f"make it {least} MiB or more, or give no size",
-            )
-        if size_mib >= _DISK_MIB:
-            raise InputError(f"a disk of {size_mib} MiB is too large: less than {_DISK_MIB} MiB can be partitioned")
+        fat.check_disk(size_mib, smallest_mib(system))
 
 
 def write(image: Path, system: Bootable, size_mib: int, time: int, advance: Callable[[int], None]) -> None:

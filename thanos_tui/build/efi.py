@@ -13,7 +13,6 @@ from pathlib import Path
 from thanos_tui.build import fat, gpt, uki
 from thanos_tui.build.fat import SECTOR
 from thanos_tui.build.initrd import Bootable
-from thanos_tui.errors import InputError
 
 _MIB = 1 << 20
 # The names that firmware looks for on a disk it has no boot entry for (UEFI specification, 3.5.1.1).
@@ -22,7 +21,6 @@ PROGRAMS = {"amd64": "BOOTX64.EFI", "arm64": "BOOTAA64.EFI"}
 _EXTRA = 1 << 20
 # The firmware of a system partition may count on FAT32, and the smallest of these has some 32 MiB.
 _SMALLEST = 36
-_LARGEST_MIB = 2 << 20
 
 
 def smallest_mib(system: Bootable) -> int:
@@ -37,14 +35,7 @@ def check(system: Bootable, size_mib: int | None = None) -> None:
     """Raise InputError where no disk, or none of ``size_mib``, can hold and boot this."""
     uki.check(system)
     if size_mib is not None:
-        least = smallest_mib(system)
-        if size_mib < least:
-            raise InputError(
-                f"a disk of {size_mib} MiB is too small: what is on it needs {least} MiB",
-                hint=f"make it {least} MiB or more, or give no size",
-            )
-        if size_mib >= _LARGEST_MIB:
-            raise InputError(f"a disk of {size_mib} MiB is too large: less than {_LARGEST_MIB} MiB can be made")
+        fat.check_disk(size_mib, smallest_mib(system))
 
 
 @dataclass(frozen=True)

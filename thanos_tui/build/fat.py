@@ -12,10 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from thanos_tui import programs
+from thanos_tui.errors import InputError
 
 SECTOR = 512
 LARGEST_FILE = 0xFFFF_FFFF
 """Bytes: FAT's sizes of files have 32 bits."""
+_LARGEST_MIB = 2 << 20  # partition tables and FAT32 count sectors in 32 bits
 # What BIOSes make of large disks; mformat wants numbers, and so do partition tables.
 HEADS, TRACK = 255, 63
 # Sectors before the first table.
@@ -42,6 +44,17 @@ class Layout:
         tables = 2 * (self.sectors // self.cluster * entry // SECTOR + 2)
         root = 0 if self.fat32 else 32
         return (self.sectors - _RESERVED - tables - root - self.cluster) * SECTOR
+
+
+def check_disk(size_mib: int, least_mib: int) -> None:
+    """Raise InputError where a disk of ``size_mib`` cannot be made, or does not hold what takes ``least_mib``."""
+    if size_mib < least_mib:
+        raise InputError(
+            f"a disk of {size_mib} MiB is too small: what is on it needs {least_mib} MiB",
+            hint=f"make it {least_mib} MiB or more, or give no size",
+        )
+    if size_mib >= _LARGEST_MIB:
+        raise InputError(f"a disk of {size_mib} MiB is too large: less than {_LARGEST_MIB} MiB can be partitioned")
 
 
 def layout(sectors: int, *, fat32: bool = False) -> Layout:
