@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import io
 import json
 import os
@@ -194,3 +195,17 @@ def test_a_reader_that_leaves_is_no_error(home: Path) -> None:
     assert done.stdout.startswith("OPTION")
     assert "Traceback" not in done.stderr
     assert "Exception" not in done.stderr
+
+
+def test_what_main_notes_is_no_option_of_a_command() -> None:
+    def names(parser: argparse.ArgumentParser) -> set[str]:
+        found: set[str] = set()
+        for action in parser._actions:
+            found.add(action.dest)
+            if isinstance(action, argparse._SubParsersAction):
+                found = found.union(*map(names, action.choices.values()))
+        return found
+
+    known = names(cli.parser()[0])
+    assert {"replay", "words"} <= known, "also those of commands, and of their commands"
+    assert "command_line" not in known

@@ -11,8 +11,14 @@ def main() -> None:
     # Python's own handler would raise in the middle of an import; one that is ignored (nohup, &) stays ignored.
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-    if first.wanted(sys.argv[1:]):
+    words = sys.argv[1:]
+    if first.wanted(words):
         first.draw()
+    if words[:1] == ["build"]:
+        from thanos_tui import again
+
+        if again.answered(words):
+            return
     try:
         from thanos_tui.cli import entry
 

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from thanos_tui.events import Took
+from thanos_tui.events import Artefact, Took
 from thanos_tui.files import replacing, state_dir
 from thanos_tui.hardware import Peripherals
 
@@ -62,14 +62,26 @@ class Build:
     peripherals: Peripherals = field(default_factory=Peripherals)
 
 
-def _path() -> Path:
+def starting(artefacts: Iterable[Artefact]) -> tuple[str, ...]:
+    """The files a machine can start from, one for each format, in the order they were built."""
+    from thanos_tui.build import formats
+
+    found: dict[str, str] = {}
+    for artefact in artefacts:
+        if formats.get(artefact.format).bootable != "none":
+            found.setdefault(artefact.format, str(Path(artefact.path).absolute()))
+    return tuple(found.values())
+
+
+def record_path() -> Path:
+    """The file that remembers them."""
     return state_dir() / "builds.json"
 
 
 def builds() -> list[Build]:
     """The builds remembered, the latest first; a damaged record counts as none, as it only saves typing."""
     try:
-        entries: list[dict[str, Any]] = json.loads(_path().read_bytes())
+        entries: list[dict[str, Any]] = json.loads(record_path().read_bytes())
         return [_read(entry) for entry in entries]
     except (OSError, ValueError, TypeError, KeyError):
         return []
@@ -111,7 +123,7 @@ def remember(build: Build, config: Config | None = None) -> Build:
     others = [each for each in kept if each.outputs]
     now = [build, *others][:KEPT]
     if now != known:
-        with replacing(_path(), 0o600) as stream:
+        with replacing(record_path(), 0o600) as stream:
             stream.write(json.dumps([asdict(each) for each in now], indent=1).encode())
         _prune({each.config for each in now})
     return build

@@ -53,6 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     main_parser, commands = parser()
     words = sys.argv[1:] if argv is None else argv
     arguments = main_parser.parse_args(["tui", *words] if app.means_app(words, commands) else words)
+    arguments.command_line = tuple(words)
     if arguments.command is not None and arguments.replay is not None:
         main_parser.error("--replay stands alone: leave out the command")
     interrupts.raise_on_signals()

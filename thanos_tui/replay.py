@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from thanos_tui import options, profile
-from thanos_tui.builds import Build, remember
+from thanos_tui.builds import Build, remember, starting
 from thanos_tui.events import Artefact, Reporter
 from thanos_tui.hardware import Peripherals
 from thanos_tui.linuxkit.config import Config
@@ -103,7 +103,7 @@ def build(
     build = Build(
         name=settings.name,
         profile=str(given.path.absolute()) if given.path else "",
-        outputs=bootable(made.artefacts),
+        outputs=starting(made.artefacts),
         memory_mib=settings.memory_mib,
         cpus=settings.cpus,
         architecture=settings.architecture,
@@ -119,14 +119,3 @@ def build(
         ),
     )
     return Replayed(made.artefacts, config, settings, made.changes, remember(build, config))
-
-
-def bootable(artefacts: Sequence[Artefact]) -> tuple[str, ...]:
-    """The files a machine can start from, one for each format, in the order they were built."""
-    from thanos_tui.build import formats
-
-    starts: dict[str, str] = {}
-    for artefact in artefacts:
-        if formats.get(artefact.format).bootable != "none":
-            starts.setdefault(artefact.format, str(Path(artefact.path).absolute()))
-    return tuple(starts.values())

@@ -16,7 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from thanos_tui import cli
+from thanos_tui import builds, cli
+from thanos_tui.commands import machines
 from thanos_tui.linuxkit import config as language
 
 ONE = 'services: [{name: one, image: "conformance/shell:1"}]\n'
@@ -49,6 +50,31 @@ def test_names_are_the_last_files(build: Build, tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(ONE.encode())))
     assert build("-", "--format", "tar") == 0
     assert (tmp_path / "moby.tar").exists()
+
+
+def test_a_build_is_remembered(build: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    assert build("two.yml", "-f", "tar,kernel+initrd", "--dir", "out") == 0
+    # An archive for a stream is no machine to run; the earlier one stays what `run` takes.
+    assert build("one.yml", "-f", "tar", "-o", "one.tar") == 0
+    archive, machine = builds.builds()
+    assert (archive.name, archive.outputs) == ("one", ())
+    assert (machine.name, machine.profile, machine.architecture) == ("two", "", "amd64")
+    assert machine.outputs == (str(tmp_path / "out/two-kernel"),)
+    assert [part.name for part in machine.parts] == ["kernel", "two"]
+    assert builds.config_of(machine) == language.read_files(["two.yml"])
+    boot, found = machines._which(None)
+    assert (boot.kernel, found) == (tmp_path / "out/two-kernel", machine)
+
+
+def test_a_home_that_cannot_be_written_is_no_reason_to_fail(
+    build: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file"))
+    assert build("one.yml", "-f", "tar") == 0
+    assert "`thanos-tui run` does not know of this build" in capsys.readouterr().err
+    assert (tmp_path / "one.tar").exists()
 
 
 def test_one_archive_goes_where_it_is_told(

@@ -67,6 +67,11 @@ def members(config: Config, base: Path) -> Iterator[tuple[Member, str]]:
             yield replace(common, size=made.size, open=made.open), hashlib.sha256(content).hexdigest()
 
 
+def sources(config: Config, base: Path) -> list[Path]:
+    """The files of this machine that the section takes something from, whether they are there or not."""
+    return [_place(item, base) for item in config.files if item.source]
+
+
 def _searchable(mode: int) -> int:
     """Directories can be entered by everyone who may do anything with the file."""
     for who in (0o700, 0o070, 0o007):
@@ -79,8 +84,12 @@ def _source(item: File, base: Path) -> Path | None:
     """The file to take; None where there is none: not a source at all, or an optional one that cannot be read."""
     if not item.source:
         return None
-    path = Path(item.source).expanduser() if item.source.startswith("~/") else base / item.source
+    path = _place(item, base)
     return None if item.optional and not os.access(path, os.R_OK) else path
+
+
+def _place(item: File, base: Path) -> Path:
+    return Path(item.source).expanduser() if item.source.startswith("~/") else base / item.source
 
 
 def _measured(path: Path, item: File) -> tuple[int, str, Callable[[], BinaryIO]]:

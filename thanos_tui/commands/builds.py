@@ -144,10 +144,13 @@ def _replay(arguments: argparse.Namespace, reporter: Reporter) -> int:
 
 def print_paths(artefacts: Sequence[Artefact]) -> None:
     """Say on stdout where outputs are, for programs that read it."""
-    if sys.stdout.isatty() and sys.stderr.isatty():
-        return  # the narration on the same terminal has just named them
-    for artefact in artefacts:
-        print(artefact.path, flush=True)
+    for path in printed_paths(artefacts):
+        print(path, flush=True)
+
+
+def printed_paths(artefacts: Sequence[Artefact]) -> list[str]:
+    """What :func:`print_paths` prints, a line each: nothing where the narration names them on the same terminal."""
+    return [] if sys.stdout.isatty() and sys.stderr.isatty() else [artefact.path for artefact in artefacts]
 
 
 def _what_next(done: Replayed, reporter: Reporter) -> None:

@@ -23,7 +23,7 @@ def add(commands: Any) -> None:
     parser.set_defaults(function=_console)
 
     parser = commands.add_parser("exec", help="run a command on a machine", description=_exec.__doc__)
-    parser.add_argument("words", nargs=argparse.REMAINDER, metavar="[MACHINE] -- COMMAND…")
+    parser.add_argument("remainder", nargs=argparse.REMAINDER, metavar="[MACHINE] -- COMMAND…")
     add_target_options(parser)
     parser.set_defaults(function=_exec)
 
@@ -94,7 +94,7 @@ def _exec(arguments: argparse.Namespace, reporter: Reporter) -> int:
     """Run a command on a machine; its input, output and exit status are this command's own."""
     from thanos_tui import console
 
-    words: list[str] = arguments.words
+    words: list[str] = arguments.remainder
     machine = None
     if words and words[0] != "--":
         machine, words = words[0], words[1:]

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from thanos_tui.commands.builds import add_engine, engine, print_paths, with_theirs
-from thanos_tui.errors import InputError
-from thanos_tui.events import Event, LogLine, Reporter
+from thanos_tui import again, builds, programs
+from thanos_tui.commands.builds import add_engine, engine, print_paths, printed_paths, with_theirs
+from thanos_tui.errors import HostError, InputError
+from thanos_tui.events import Artefact, Event, LogLine, Reporter
 from thanos_tui.interrupts import asking
 
 if TYPE_CHECKING:
     from thanos_tui.images.fetch import Sources
     from thanos_tui.linuxkit.config import Config
+    from thanos_tui.make import Made
     from thanos_tui.settings import BuildSettings
 
 # What linuxkit calls the outputs of a configuration that has no name: its program's first name.
@@ -103,12 +106,39 @@ def _build(arguments: argparse.Namespace, reporter: Reporter) -> int:
     from thanos_tui.linuxkit import config
 
     settings = _settings(arguments)
+    watch = _watch(arguments)
     with asking(reporter):
         read = config.read_files(arguments.files, arguments.compat)
         if arguments.dry_run:
             print(config.dump(read), end="")
             return 0
-        return _make(read, settings, arguments, reporter.heard_by(_listener(arguments, reporter)))
+        return _make(read, settings, arguments, reporter.heard_by(_listener(arguments, reporter, watch)), watch)
+
+
+def _watch(arguments: argparse.Namespace) -> again.Watch:
+    """What is noted of a build for when it is asked for again. Some builds have something to do each time."""
+    watch = again.Watch(arguments.command_line)
+    watch.note(Path(name) for name in arguments.files)
+    elsewhere = any(name == "-" or "://" in name for name in arguments.files)
+    if elsewhere or arguments.o or arguments.input_tar or engine(arguments) or arguments.pull or arguments.docker:
+        watch.give_up()
+    return watch
+
+
+def _note_inputs(watch: again.Watch, read: Config, settings: BuildSettings, arguments: argparse.Namespace) -> None:
+    """Note what decides about a build beside its configuration."""
+    from thanos_tui.build import formats, userfiles
+    from thanos_tui.files import cache_dir
+    from thanos_tui.images import apt, data, docker
+
+    watch.note(userfiles.sources(read, Path()))
+    watch.note([(_store(arguments) or cache_dir() / "store") / "index.json", *apt.decided_by()])
+    for form in map(formats.get, settings.formats):
+        programs_used = map(programs.find, form.needs)
+        data_used = (data.find(wanted, settings.architecture) for wanted in form.data)
+        watch.note(path for path in (*programs_used, *data_used) if path)
+    if any(docker.features(image) is not None for image in read.images()):
+        watch.give_up()  # what an engine builds may be another image each time
 
 
 def _settings(arguments: argparse.Namespace) -> BuildSettings:
@@ -135,7 +165,7 @@ def _settings(arguments: argparse.Namespace) -> BuildSettings:
         mirrors=(),
         suite="",
         keyring=None,
-        memory_mib=1024,
+        memory_mib=2048,  # what `run` gives a machine that says nothing of it
         cpus=2,
         ssh_port=None,
         engine="linuxkit" if engine(arguments) == "linuxkit" else "embedded",
@@ -162,21 +192,28 @@ def _check_single(arguments: argparse.Namespace, names: list[str]) -> None:
         raise InputError("an archive is not written to a terminal", hint="redirect stdout, or name a file", where="-o")
 
 
-def _listener(arguments: argparse.Namespace, reporter: Reporter) -> Callable[[Event], None]:
+def _listener(arguments: argparse.Namespace, reporter: Reporter, watch: again.Watch) -> Callable[[Event], None]:
     """Passes on what the user wants to be told of."""
     quiet = arguments.quiet or arguments.verbose == 0
 
     def listen(event: Event) -> None:
         if isinstance(event, LogLine) and event.level == "debug" and arguments.verbose > 1:
             event = replace(event, level="info")
-        if not quiet or (isinstance(event, LogLine) and event.level in ("warning", "error")):
+        warns = isinstance(event, LogLine) and event.level in ("warning", "error")
+        if warns:
+            watch.give_up()
+        if warns or not quiet:
             reporter.report(event)
 
     return listen
 
 
-def _make(read: Config, settings: BuildSettings, arguments: argparse.Namespace, reporter: Reporter) -> int:
+def _make(
+    read: Config, settings: BuildSettings, arguments: argparse.Namespace, reporter: Reporter, watch: again.Watch
+) -> int:
     from thanos_tui.make import make
+
+    _note_inputs(watch, read, settings, arguments)
 
     if arguments.sbom_output or arguments.sbom_current_time:
         reporter.log("no list of software (SBOM) is made: the lock of a profile is one", "warning")
@@ -210,12 +247,51 @@ def _make(read: Config, settings: BuildSettings, arguments: argparse.Namespace, 
         made = replace(made, artefacts=tuple(replace(one, path=arguments.o) for one in made.artefacts))
         for artefact in made.artefacts:
             reporter.report(artefact)
+    _remember(made, read, settings, reporter)
     if arguments.o != "-" and not arguments.json:
         print_paths(made.artefacts)
+    _keep(watch, made.artefacts, arguments)
     if engine(arguments) != "both":
         return 0
     kept = {"store": _store(arguments), "decompress_kernel": arguments.decompress_kernel}
     return with_theirs(read, settings, arguments.dir or Path(), arguments, reporter, **kept)
+
+
+def _keep(watch: again.Watch, artefacts: Sequence[Artefact], arguments: argparse.Namespace) -> None:
+    """Keep what was noted, and what there is to say while none of it changes: that the outputs are there."""
+    from thanos_tui.images import apt
+    from thanos_tui.narrate import as_json, sentence
+
+    # What `run` takes is the last build: another one in between puts this one first again.
+    watch.note([builds.record_path(), *(Path(artefact.path) for artefact in artefacts)])
+    until = math.inf if arguments.offline else apt.fresh_until()
+    if arguments.json:
+        watch.keep("".join(f"{as_json(artefact)}\n" for artefact in artefacts), "", until)
+    else:
+        told = not arguments.quiet and arguments.verbose > 0
+        lines = "".join(f"{sentence(artefact, {})}\n" for artefact in artefacts) if told else ""
+        watch.keep("".join(f"{path}\n" for path in printed_paths(artefacts)), lines, until)
+
+
+def _remember(made: Made, read: Config, settings: BuildSettings, reporter: Reporter) -> None:
+    """Let ``run`` and ``why`` know of a build; without it they have to be told what they are to look at."""
+    build = builds.Build(
+        name=settings.name,
+        profile="",
+        outputs=builds.starting(made.artefacts),
+        memory_mib=settings.memory_mib,
+        cpus=settings.cpus,
+        architecture=settings.architecture,
+        ssh_port=settings.ssh_port,
+        identity=None,
+        parts=made.parts,
+        steps=tuple(reporter.took),
+    )
+    try:
+        builds.remember(build, read)
+    except HostError as error:
+        # What upstream's program does in a home that nobody may write to, ours does as well.
+        reporter.log(f"{error.message}; `thanos-tui run` does not know of this build", "warning")
 
 
 def _store(arguments: argparse.Namespace) -> Path | None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
+import math
 import os
 import re
 import shlex
@@ -35,6 +36,8 @@ from thanos_tui.images import sources
 from thanos_tui.images.package import Origin, Package
 
 FRESH_SECONDS = 24 * 3600
+# What says on this machine which sources there are, and of which distribution it is.
+_MACHINE = (Path("/etc/apt"), Path("/etc/os-release"))
 # What is installed on this machine, as dpkg records it.
 STATUS = Path("/var/lib/dpkg/status")
 # How often apt tries again when a connection fails, waiting longer each time.
@@ -388,6 +391,23 @@ def _host_settings() -> _Host:
     ours = r"IndexTargets|GzipIndexes|Languages|Retries(?!::)|ForceHash"  # Retries::Delay: how long apt waits between
     kept = re.compile(rf"(Acquire::(?!{ours})|APT::Key::|APT::Hashes::)")
     return _Host(tuple(line for line in dump.splitlines() if kept.match(line)), places)
+
+
+def decided_by() -> list[Path]:
+    """The files here that decide which packages are found: while they stay as they are, so does the answer."""
+    places = (path for top in _MACHINE for path in (top, *top.rglob("*")))
+    return [*places, *(cache_dir() / "apt").glob("*/state.json")]
+
+
+def fresh_until() -> float:
+    """When the next of the indices here gets too old to be used unasked, in seconds since the epoch."""
+    ends = []
+    for path in (cache_dir() / "apt").glob("*/state.json"):
+        try:
+            ends.append(float(json.loads(path.read_bytes()).get("updated", 0)) + FRESH_SECONDS)
+        except (OSError, ValueError, TypeError, AttributeError):
+            continue  # it will be fetched anew before it is used
+    return min((end for end in ends if end > time.time()), default=math.inf)
 
 
 def together(
