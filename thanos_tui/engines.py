@@ -65,13 +65,10 @@ def build_theirs(
     """Have upstream's program make the same formats in a directory of ``output``; our build has provided the images."""
     made = upstream.build(
         config,
-        settings.formats,
+        settings,
         output / THEIRS,
-        settings.name,
         reporter,
         store=store or cache_dir() / "store",
-        arch=settings.architecture,
-        size_mib=settings.size_mib or None,
         decompress_kernel=decompress_kernel,
         offline=offline,
     )

@@ -99,17 +99,15 @@ def make(
             base=settings.base_image or docker.BASE,
             sources=sources or fetch.configured(settings),
             where=config.where_image,
+            layouts=config.layouts(settings.architecture),
         )
         if theirs:
             made = upstream.build(
                 config,
-                settings.formats,
+                settings,
                 output,
-                settings.name,
                 reporter,
                 store=kept.path,
-                arch=settings.architecture,
-                size_mib=settings.size_mib or None,
                 decompress_kernel=decompress_kernel,
                 offline=offline,
             )

@@ -17,6 +17,7 @@ from thanos_tui.build import compare, upstream
 from thanos_tui.errors import HostError, InputError, Interrupted, ThanosError
 from thanos_tui.events import Event, Reporter, StepFinished, StepStarted
 from thanos_tui.linuxkit import config as language
+from thanos_tui.settings import BuildSettings
 
 YAML = """\
 kernel: {image: "conformance/kernel:1", cmdline: console=ttyS0}
@@ -26,6 +27,20 @@ services:
   - {name: app, image: "conformance/shell:1", ipc: none, binds: ["data:/data"]}
 files: [{path: etc/motd, contents: hello}]
 """
+
+SETTINGS = BuildSettings(
+    formats=("tar",),
+    name="app",
+    size_mib=0,
+    compression=1,
+    architecture="amd64",
+    mirrors=(),
+    suite="",
+    keyring=None,
+    memory_mib=1024,
+    cpus=1,
+    ssh_port=None,
+)
 
 needs_upstream = pytest.mark.skipif(
     shutil.which("linuxkit") is None, reason="upstream's program linuxkit is not on PATH"
@@ -44,6 +59,16 @@ def yaml(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def build(yaml: Path, layout: Path, *words: str) -> int:
     out = str(yaml.parent / "out")
     return cli.main(["build", "--arch", "amd64", "--offline", "--cache", str(layout), "--dir", out, *words, str(yaml)])
+
+
+@needs_upstream
+@pytest.mark.parametrize("format_", ["kernel+initrd", "tar-kernel-initrd"])
+def test_an_empty_command_line_makes_the_same_files(yaml: Path, layout: Path, format_: str) -> None:
+    yaml.write_text(YAML.replace(", cmdline: console=ttyS0", "").replace("ipc: none, ", ""))
+    assert build(yaml, layout, "--compare", "--format", format_) == 0
+    names = {path.name for path in (yaml.parent / "out").iterdir()}
+    assert names == {"linuxkit", *(path.name for path in (yaml.parent / "out" / "linuxkit").iterdir())}
+    assert "app-cmdline" not in names
 
 
 @needs_upstream
@@ -92,9 +117,7 @@ def test_what_is_not_documented_is_told_by_the_status(
 def test_upstreams_words_are_ours_when_it_fails(tmp_path: Path) -> None:
     config = language.merge([language.read('services: [{name: a, image: "registry.invalid/a:1"}]', "a.yml")])
     with pytest.raises(ThanosError, match=r"linuxkit build failed: .*registry\.invalid"):
-        upstream.build(
-            config, ["tar"], tmp_path / "out", "a", Reporter(), store=tmp_path / "none", arch="amd64", offline=True
-        )
+        upstream.build(config, SETTINGS, tmp_path / "out", Reporter(), store=tmp_path / "none", offline=True)
     assert list((tmp_path / "out").iterdir()) == []
 
 
@@ -139,7 +162,7 @@ def test_who_stops_it_stops_all_of_it(tmp_path: Path, monkeypatch: pytest.Monkey
     threading.Thread(target=cancel, daemon=True).start()
     config = language.read(YAML, "app.yml")
     with pytest.raises(Interrupted):
-        upstream.build(config, ["tar"], tmp_path / "out", "app", reporter, store=tmp_path, arch="amd64")
+        upstream.build(config, SETTINGS, tmp_path / "out", reporter, store=tmp_path)
     assert list((tmp_path / "out").iterdir()) == []
     child = Path("/proc", pids.read_text().strip(), "stat")
     deadline = time.monotonic() + 60

@@ -14,11 +14,13 @@ from engines import PROBE, Dockerd
 from engines import dockerd as dockerd
 from engines import probe as probe
 from engines import with_probe as with_probe
+from registries import Registry
+from registries import plain as plain
 
 from thanos_tui import tarball
 from thanos_tui.build import ocivolume
 from thanos_tui.errors import BuildError, HostError, InputError, IntegrityError, ThanosError
-from thanos_tui.events import Reporter
+from thanos_tui.events import Event, Reporter, StepFinished
 from thanos_tui.images import archives
 from thanos_tui.images.fetch import Sources, bring
 from thanos_tui.images.layers import flatten
@@ -171,6 +173,54 @@ def test_what_an_engine_holds(
     assert "docker pull --platform linux/arm64" in str(caught.value.hint)
     with pytest.raises(BuildError, match="Docker cannot pull"):
         take(target, "docker-pull", reference="127.0.0.1:1/no/such:1")
+
+
+@pytest.mark.network  # docker-registry is a package
+def test_what_an_engine_pulls(
+    dockerd: Dockerd,
+    plain: Registry,
+    target: Store,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    layer: Callable[..., bytes],
+) -> None:
+    name, names = f"{plain.host}/pulled/tool:1", [f"{plain.host}/pulled/{arch}:1" for arch in ("amd64", "arm64")]
+
+    def push(data: str) -> None:
+        """Put an image for two platforms into the registry; the engine does not hold it afterwards."""
+        (tmp_path / "Dockerfile").write_text('FROM scratch\nCOPY a /a\nCMD ["/a"]\n')
+        images = {}
+        for each in names:
+            arch = each.rpartition("/")[2].removesuffix(":1")
+            (tmp_path / "a").write_text(f"{data} {arch}")
+            dockerd.cli("build", "--platform", f"linux/{arch}", "--tag", each, str(tmp_path))
+            dockerd.cli("tag", each, name)
+            dockerd.cli("push", name)
+            images[f"linux/{arch}"] = plain.head("pulled/tool", "1")
+            dockerd.cli("rmi", each, name)
+        plain.push_list("pulled/tool", "1", images)
+
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{dockerd.socket}")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    push("old")
+    with pytest.raises(BuildError, match="does not hold"):
+        take(target, "docker", reference=name)
+    events: list[Event] = []
+    image = bring({name: ""}, "amd64", target, Sources(("docker-pull",)), Reporter(events.append))[name]
+    assert (files(target, image), image.config["Cmd"]) == ({"a": b"old amd64"}, ["/a"])
+    assert [event.step for event in events if isinstance(event, StepFinished)] == [f"images/docker/{name}"]
+    # What the engine has by now counts, until another platform is wanted or it is told to pull.
+    held = dockerd.cli("image", "inspect", "--format", "{{.Id}}", name).strip()
+    push("new")
+    dockerd.cli("tag", held, name)
+    assert files(target, take(target, "docker-pull", reference=name)) == {"a": b"old amd64"}
+    assert files(target, take(target, "docker-pull", reference=name, arch="arm64")) == {"a": b"new arm64"}
+    assert files(target, take(target, "docker-pull", reference=name, pull=True)) == {"a": b"new amd64"}
+    both = {name: ("linux/amd64", "linux/arm64")}
+    bring({name: ""}, "amd64", target, Sources(("docker-pull",), pull=True), Reporter(), layouts=both)
+    assert [files(target, target.get(name, arch))["a"] for arch in ("amd64", "arm64")] == [b"new amd64", b"new arm64"]
+    with pytest.raises(BuildError, match=r"Docker cannot pull .*/pulled/tool:2"):
+        take(target, "docker-pull", reference=f"{plain.host}/pulled/tool:2")
 
 
 def test_no_engine(target: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import base64
 import gzip
 import hashlib
+import io
 import json
 import tarfile
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,12 +24,16 @@ from registries import way as way
 from registries import way_authority as way_authority
 
 from thanos_tui import cli, tarball
+from thanos_tui.build import rootfs, tar
 from thanos_tui.errors import BuildError, HostError, InputError, IntegrityError, Interrupted, ThanosError
 from thanos_tui.events import Event, Item, Progress, Reporter, StepStarted
-from thanos_tui.images import fetch, registry
+from thanos_tui.images import fetch, layouts, registry
 from thanos_tui.images.fetch import Sources, bring
 from thanos_tui.images.layers import flatten
+from thanos_tui.images.lock import Lock
+from thanos_tui.images.provide import provide
 from thanos_tui.images.store import LAYER, Image, Store
+from thanos_tui.linuxkit.config import read
 from thanos_tui.tree import Member, content
 
 pytestmark = pytest.mark.network  # docker-registry is a package
@@ -143,6 +149,76 @@ def test_platforms_of_an_index(plain: Registry, store: Store, layer: Callable[..
     assert pull(store, pinned).digest == images["linux/amd64"]["digest"]
     with pytest.raises(BuildError, match=r"is not there for linux/riscv64, only for .*linux/amd64.*linux/arm64/v8"):
         pull(store, name, "riscv64")
+
+
+def two_platforms(plain: Registry, name: str, layer: Callable[..., bytes]) -> dict[str, Any]:
+    """An index of images for two platforms, and of something that says something of one of them."""
+    images = {
+        f"linux/{arch}": plain.push(name, "", [(LAYER, layer("arch", f"{name} {arch}".encode()))], arch)
+        for arch in ("arm64", "riscv64")
+    }
+    statement = [("application/vnd.in-toto+json", f'{{"of": "{name}"}}'.encode())]
+    images["unknown/unknown"] = plain.push(name, "", statement, "unknown")
+    return plain.push_list(name, "1", images)
+
+
+@pytest.mark.parametrize("kind", ["registry", "layout", "archive"])
+def test_an_image_is_brought_for_the_platforms_that_are_asked_for(
+    plain: Registry, tmp_path: Path, layer: Callable[..., bytes], kind: str
+) -> None:
+    top = two_platforms(plain, "whole/tool", layer)
+    name = f"{plain.host}/whole/tool:1"
+    order: tuple[str, ...] = ("registry",)
+    if kind != "registry":
+        given = Store(tmp_path / "given")
+        bring({name: ""}, "amd64", given, Sources(order), Reporter(), layouts={name: ()})
+        order = (str(given.path),)
+    if kind == "archive":
+        order = (str(tmp_path / "given.tar"),)
+        with tarfile.open(order[0], "w") as out:
+            for each in sorted(given.path.rglob("*")):
+                out.add(each, each.relative_to(given.path), recursive=False)
+    for number, (platforms, archs, blobs) in enumerate(
+        [((), ("arm64", "riscv64"), 10), (("linux/riscv64",), ("riscv64",), 4), (("linux/arm64",), ("arm64",), 4)]
+    ):
+        store = Store(tmp_path / str(number))
+        # None of them is for the architecture of the system, which is no reason to refuse it.
+        image = bring({name: ""}, "amd64", store, Sources(order), Reporter(), layouts={name: platforms})[name]
+        assert image.arch == archs[0]
+        assert {arch for arch in ("arm64", "riscv64") if store.find(name, arch)} == set(archs)
+        plan = layouts.plan(store, name, platforms)
+        assert (plan.root.digest, len(plan.blobs)) == (top["digest"], blobs)
+        assert fetch.pinned(image, store, whole=True) == top["digest"]
+        # What is there in part is no longer enough when more is asked for.
+        with pytest.raises(BuildError, match="linux/s390x"):
+            bring({name: ""}, "amd64", store, Sources(order), Reporter(), layouts={name: (*platforms, "linux/s390x")})
+        again = bring({name: ""}, "amd64", store, Sources(("store", *order)), Reporter(), layouts={name: ()})[name]
+        assert layouts.plan(store, again.reference, ()).root.digest == top["digest"]
+
+
+def test_a_lock_names_the_index_of_an_image_for_several_platforms(
+    plain: Registry, store: Store, tmp_path: Path, layer: Callable[..., bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    two_platforms(plain, "locked/tool", layer)
+    name = f"{plain.host}/locked/tool:1"
+    yaml = f"volumes: [{{name: v, image: '{name}', format: oci, platforms: [linux/arm64, linux/riscv64]}}]"
+    config = read(yaml, "test.yml")
+
+    def made(kept: Store, lock: Lock | None) -> tuple[bytes, Lock]:
+        given = provide(config.images(), "amd64", kept, lock, Reporter(), layouts=config.layouts("amd64"))
+        parts = rootfs.parts(config, kept, "amd64", images=given.images, surveys=tmp_path / "surveys")
+        out = io.BytesIO()
+        with Reporter().step("tar", "tar") as step:
+            tar.write(parts, out, step)
+        return out.getvalue(), given.lock
+
+    first, lock = made(store, None)
+    plain.push("locked/tool", "1", [(LAYER, layer("arch", b"moved"))])
+    assert made(store, lock) == (first, lock)
+    assert made(Store(tmp_path / "other"), lock) == (first, lock)
+    with pytest.raises(BuildError, match="is for one platform, and wanted for linux/arm64, linux/riscv64"):
+        made(Store(tmp_path / "third"), None)
 
 
 def test_a_single_image_for_another_platform(plain: Registry, store: Store, layer: Callable[..., bytes]) -> None:
@@ -331,6 +407,40 @@ def test_a_slow_one_can_be_interrupted(
         pull(store, f"{way.host}/slow/one:1", certificates=(way_authority,), reporter=reporter)
     assert list(store.path.glob(".*.part")) == []
     assert store.references() == {}
+
+
+@pytest.mark.parametrize("silent", ["head", "blob"])
+def test_a_cancel_does_not_wait_for_a_server_that_says_nothing(
+    way: Way, way_authority: Path, plain: Registry, store: Store, layer: Callable[..., bytes], silent: str
+) -> None:
+    plain.push("silent/one", "1", [(LAYER, layer(str(number), noise(600_000))) for number in range(3)])
+    reporter = Reporter()
+    way.silent = silent
+
+    def cancel() -> None:
+        way.waiting.wait()
+        reporter.cancel()
+
+    canceller = threading.Thread(target=cancel)
+    canceller.start()
+    with pytest.raises(Interrupted):
+        pull(store, f"{way.host}/silent/one:1", certificates=(way_authority,), reporter=reporter)
+    assert not way.went_on
+    canceller.join()
+    assert list(store.path.glob(".*.part")) == []
+    assert store.references() == {}
+
+
+def test_a_damaged_part_ends_the_others_at_once(
+    way: Way, way_authority: Path, plain: Registry, store: Store, layer: Callable[..., bytes]
+) -> None:
+    large, small = layer("large", noise(600_000)), layer("small", noise(1000))
+    plain.push("silent/two", "1", [(LAYER, large), (LAYER, small)])
+    way.rewrite[digest(small)] = ("application/octet-stream", bytes(len(small)), {})
+    way.silent = digest(large)
+    with pytest.raises(IntegrityError):
+        pull(store, f"{way.host}/silent/two:1", certificates=(way_authority,))
+    assert not way.went_on
 
 
 @pytest.mark.parametrize(

@@ -75,6 +75,18 @@ class Registry:
         requests.put(url, data=data, headers={"Content-Type": kind}, timeout=60).raise_for_status()
         return {"digest": digest(data), "size": len(data), "mediaType": kind}
 
+    def head(self, repository: str, tag: str) -> dict[str, Any]:
+        """The descriptor of a manifest that somebody else has pushed."""
+        url = f"{self.url}/v2/{repository}/manifests/{tag}"
+        found = requests.head(url, headers={"Accept": f"{MANIFEST}, {LIST}"}, timeout=60)
+        found.raise_for_status()
+        told = found.headers
+        return {
+            "digest": told["Docker-Content-Digest"],
+            "size": int(told["Content-Length"]),
+            "mediaType": told["Content-Type"],
+        }
+
     def push(
         self,
         repository: str,
@@ -170,6 +182,8 @@ class Way:
 
     cut: bytes after which the next answers break off, one each. flip: change a byte in the middle of every blob.
     slow: seconds between pieces. ranges: whether ``Range`` is passed on. refusals: (status, headers) to give first.
+    silent: what an answer stops at until ``released``: ``head`` (all of it), ``blob`` or a digest (in its middle);
+    ``waiting`` is set meanwhile, and after a long time it goes on by itself, which ``went_on`` tells.
     rewrite: by the end of a path, what is answered instead: (content type, body, headers).
     seen: path and Range of every request.
     """
@@ -179,6 +193,10 @@ class Way:
     cut: list[int] = field(default_factory=list)
     flip: bool = False
     slow: float = 0.0
+    silent: str = ""
+    waiting: threading.Event = field(default_factory=threading.Event)
+    released: threading.Event = field(default_factory=threading.Event)
+    went_on: bool = False
     ranges: bool = True
     refusals: list[tuple[int, dict[str, str]]] = field(default_factory=list)
     rewrite: dict[str, tuple[str, bytes, dict[str, str]]] = field(default_factory=dict)
@@ -187,6 +205,11 @@ class Way:
     @property
     def url(self) -> str:
         return f"https://{self.host}"
+
+    def pause(self) -> None:
+        """Say nothing until somebody allows it, or for so long that nobody can be waiting for a cancel any more."""
+        self.waiting.set()
+        self.went_on |= not self.released.wait(20)
 
 
 def _handler(way: Way) -> type[http.server.BaseHTTPRequestHandler]:
@@ -198,6 +221,8 @@ def _handler(way: Way) -> type[http.server.BaseHTTPRequestHandler]:
 
         def do_GET(self) -> None:
             way.seen.append((self.path, self.headers.get("Range", "")))
+            if way.silent == "head":
+                way.pause()
             if way.refusals:
                 status, headers = way.refusals.pop(0)
                 self.answer(status, {**headers, "Content-Length": "0"}, b"")
@@ -226,6 +251,10 @@ def _handler(way: Way) -> type[http.server.BaseHTTPRequestHandler]:
                 self.send_header(key, value)
             self.end_headers()
             blob = "/blobs/" in self.path
+            if way.silent and (self.path.endswith(way.silent) or (blob and way.silent == "blob")):
+                self.wfile.write(data[: len(data) // 2])
+                way.pause()
+                data = data[len(data) // 2 :]
             if blob and way.cut and len(data) > way.cut[0]:
                 self.wfile.write(data[: way.cut.pop(0)])
                 self.wfile.flush()
@@ -255,6 +284,7 @@ def way(plain: Registry, _certified: Path) -> Iterator[Way]:
     with _https(_handler(found), _certified) as host:
         found.host = host
         yield found
+        found.released.set()
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from typing import Any
 from thanos_tui.build import dockervolume, kernel, ocivolume, trees, userfiles
 from thanos_tui.errors import BuildError, Where
 from thanos_tui.files import cache_dir
-from thanos_tui.images import layers
+from thanos_tui.images import layers, layouts
 from thanos_tui.images.reference import expand
 from thanos_tui.images.store import Image, Store
 from thanos_tui.linuxkit import checks, spec
@@ -187,7 +187,9 @@ class _Parts:
             yield Part(location, "empty", _key("prefix", lower), 0, lambda: iter(trees.way(lower)))
         elif volume.format == "oci":
             name = expand(volume.image)
-            layout = ocivolume.plan(self._store, name, volume.platforms, volume.where("image"))
+            stored = self._images[volume.image].reference if volume.image in self._images else name
+            plan = layouts.plan(self._store, stored, volume.platforms, volume.where("image"))
+            layout = replace(plan, reference=name)
             yield Part(
                 location,
                 name,
@@ -257,7 +259,9 @@ class _Parts:
         try:
             if reference not in self._images:
                 self._images[reference] = self._store.get(reference, self._arch)
-            return self._images[reference]
+            image = self._images[reference]
+            # What is brought for a volume alone may be for other architectures.
+            return image if image.arch == self._arch else self._store.get(image.reference, self._arch)
         except BuildError as error:
             error.where = error.where or where
             raise

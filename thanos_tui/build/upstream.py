@@ -23,6 +23,7 @@ from thanos_tui.errors import BuildError, HostError, InputError, Interrupted
 from thanos_tui.events import Artefact, Level, Reporter, Step
 from thanos_tui.files import unwritable
 from thanos_tui.linuxkit.config import Config, dump
+from thanos_tui.settings import BuildSettings
 
 PROGRAM = "linuxkit"
 # Made by the program itself; for every other format it runs a container, or a machine.
@@ -74,25 +75,24 @@ def check(formats: Sequence[str], config: Config) -> None:
 
 def build(
     config: Config,
-    formats: Sequence[str],
+    settings: BuildSettings,
     directory: Path,
-    name: str,
     reporter: Reporter,
     *,
     store: Path,
-    arch: str,
-    size_mib: int | None = None,
     decompress_kernel: bool = False,
     offline: bool = False,
 ) -> list[Artefact]:
-    """Have the program make these formats in ``directory``, and report every file.
+    """Have the program make the formats of ``settings`` in ``directory``, and report every file.
 
-    store: where every image of the config is. offline: the program's attempts to reach a network fail.
+    settings: of them formats, name, architecture and the size of disks count. store: where every image of the config
+    is. offline: the program's attempts to reach a network fail.
 
     Raises what :func:`check` raises, BuildError or HostError with the program's words where it fails, and Interrupted
     where the work was cancelled: the program and all that it started are gone by then.
     """
-    check(formats, config)
+    check(settings.formats, config)
+    name, size_mib = settings.name, settings.size_mib
     program = programs.require(PROGRAM)
     made: dict[Path, str] = {}
     artefacts: list[Artefact] = []
@@ -100,11 +100,12 @@ def build(
         yaml = place / f"{name}.yml"
         yaml.touch(0o600)  # it may hold keys and hashes of passwords
         yaml.write_text(dump(config), encoding="utf-8", errors="surrogatepass")
-        for format_ in dict.fromkeys(formats):
+        for format_ in dict.fromkeys(settings.formats):
             out = place / format_
             out.mkdir()
-            argv = [program, "build", "--no-sbom", "--cache", store, "--arch", arch, "--format", format_]
-            argv += ["--dir", out, "--name", name, *(["--size", f"{size_mib}M"] if size_mib else [])]
+            argv = [program, "build", "--no-sbom", "--cache", store, "--arch", settings.architecture]
+            argv += ["--format", format_, "--dir", out, "--name", name]
+            argv += ["--size", f"{size_mib}M"] if size_mib else []
             argv += ["--decompress-kernel"] if decompress_kernel else []
             with reporter.step(f"linuxkit/{format_}", f"linuxkit build --format {format_}") as step:
                 _run([*map(str, argv), str(yaml)], step, place, offline)

@@ -21,6 +21,7 @@ from thanos_tui.errors import BuildError, HostError, InputError, Interrupted, Th
 from thanos_tui.events import Reporter, Step
 from thanos_tui.files import cache_dir, stark_dir
 from thanos_tui.images import archives, imports, manifests, recipes
+from thanos_tui.images.interruptible import interruptible
 from thanos_tui.images.store import Image, Store
 from thanos_tui.tree import Member, content
 from thanos_tui.words import printable
@@ -135,8 +136,7 @@ def _pull(api: APIClient, name: str, arch: str, step: Step) -> None:
     done: dict[str, int] = {}
     try:
         answers: Iterable[Mapping[str, Any]] = api.pull(name, platform=f"linux/{arch}", stream=True, decode=True)
-        for answer in answers:
-            step.reporter.check()
+        for answer in interruptible(answers, step.reporter.check):
             if "error" in answer:
                 raise BuildError(f"Docker cannot pull {name}: {printable(str(answer['error']).strip())}")
             current = (answer.get("progressDetail") or {}).get("current")
@@ -152,8 +152,7 @@ def _exported(api: APIClient, name: str, reference: str, arch: str, store: Store
     """An image of the engine, by the archive that ``docker save`` would write, put into the store as ``reference``."""
     cache_dir().mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=cache_dir()) as archive:
-        for chunk in api.get_image(name, _CHUNK):
-            step.reporter.check()
+        for chunk in interruptible(api.get_image(name, _CHUNK), step.reporter.check):
             archive.write(chunk)
         archive.flush()
         source = archives.archive(Path(archive.name))
@@ -223,8 +222,7 @@ def _built(api: APIClient, chosen: tuple[str, ...], arch: str, base: str, step: 
     )
     said: list[str] = []
     found = ""
-    for answer in answers:
-        step.reporter.check()
+    for answer in interruptible(answers, step.reporter.check):
         if "error" in answer:
             raise BuildError(
                 f"Docker cannot build stark on top of {base}: {printable(str(answer['error']).strip())}",

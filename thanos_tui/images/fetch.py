@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 
 from thanos_tui.errors import (
     BuildError,
@@ -22,6 +23,7 @@ from thanos_tui.errors import (
     nearest,
 )
 from thanos_tui.events import Reporter
+from thanos_tui.images import layouts as kept
 from thanos_tui.images.reference import expand
 from thanos_tui.images.store import Image, Store
 from thanos_tui.settings import BuildSettings
@@ -113,12 +115,14 @@ def bring(
     *,
     offline: bool = False,
     where: Callable[[str], Where | None] = lambda _: None,
+    layouts: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
 ) -> dict[str, Image]:
     """The images of these references for ``arch`` (Go's name), brought into the store from the first source that has
     them.
 
-    references: each with the digest that the lock says, or ``""``. offline: what needs the network is passed over.
-    where: where a reference is written, for errors.
+    references: each with the digest that the lock says (:func:`pinned`), or ``""``. offline: what needs the network is
+    passed over. where: where a reference is written, for errors. layouts: images that are wanted as they are, for
+    these platforms or for all they have; where one has none for ``arch``, the image is that for another architecture.
 
     Raises BuildError, HostError or InputError that says for an image which no source has why each of them has it not;
     IntegrityError where a source gives something else than it should.
@@ -130,7 +134,7 @@ def bring(
         if not left:
             break
         try:
-            given, why_not = _from(source, left, arch, store, sources, reporter, offline=offline)
+            given, why_not = _from(source, left, arch, store, sources, reporter, layouts, offline=offline)
         except (Interrupted, IntegrityError):
             raise
         except ThanosError as error:
@@ -138,7 +142,8 @@ def bring(
         for reference, why in why_not.items():
             problems[reference].append(why)
         for reference, image in given.items():
-            problem = _unlocked(image, references[reference], source)
+            digest = pinned(image, store, whole=reference in layouts)
+            problem = _unlocked(image, digest, references[reference], source)
             if problem is None:
                 found[reference] = image
             else:
@@ -158,6 +163,7 @@ def _from(
     store: Store,
     sources: Sources,
     reporter: Reporter,
+    layouts: Mapping[str, tuple[str, ...]],
     *,
     offline: bool,
 ) -> tuple[dict[str, Image], dict[str, ThanosError]]:
@@ -167,33 +173,57 @@ def _from(
         reason = "is passed over, as images are to be pulled" if passed_over else "is not asked: offline"
         return {}, {reference: HostError(f"the source {source} {reason}") for reference in left}
     if source == STORE:
-        return _stored(left, arch, store)
+        return _stored(left, arch, store, layouts)
     if source in (ENGINE, ENGINE_PULL):
         from thanos_tui.images import docker
 
-        return docker.bring(left, arch, store, reporter, pull=source == ENGINE_PULL, again=sources.pull)
+        how = {"pull": source == ENGINE_PULL, "again": sources.pull}
+        found, problems = docker.bring(left, arch, store, reporter, **how)
+        # An engine gives an image for one platform at a time; the store puts them together.
+        for reference in [one for one in found if one in layouts]:
+            for other in dict.fromkeys(platform.split("/")[1] for platform in layouts[reference]):
+                if other != arch and reference in found:
+                    _, more = docker.bring([reference], other, store, reporter, **how)
+                    problems |= more
+                    if more:
+                        del found[reference]
+        return found, problems
     if source == REGISTRY:
         from thanos_tui.images import registry
 
         mirrors = [mirrored(text) for text in sources.mirrors]
-        return registry.bring(left, arch, store, reporter, mirrors=mirrors, certificates=sources.certificates)
+        return registry.bring(
+            left, arch, store, reporter, mirrors=mirrors, certificates=sources.certificates, whole=layouts
+        )
     from thanos_tui.images import imports
 
     path = Path(source).expanduser()
-    given = imports.from_file(path, left, arch, store, reporter)
+    given = imports.from_file(path, left, arch, store, reporter, layouts)
     absent = BuildError(f"{path} does not hold it")
     return given, {reference: absent for reference in left if reference not in given}
 
 
-def _stored(left: Mapping[str, str], arch: str, store: Store) -> tuple[dict[str, Image], dict[str, ThanosError]]:
+def pinned(image: Image, store: Store, *, whole: bool) -> str:
+    """The digest that a lock names an image by: that of its manifest, or of the index where all of it is wanted."""
+    root = store.root(image.reference) if whole else None
+    return root.digest if root else image.digest
+
+
+def _stored(
+    left: Mapping[str, str], arch: str, store: Store, layouts: Mapping[str, tuple[str, ...]]
+) -> tuple[dict[str, Image], dict[str, ThanosError]]:
     found: dict[str, Image] = {}
     problems: dict[str, ThanosError] = {}
     for reference, digest in left.items():
         # What was brought for a lock has a name of its own: the tag may mean another image by now.
         locked = f"{expand(reference).partition('@')[0]}@{digest}"
-        image = store.find(locked, arch) if digest else None
         try:
-            found[reference] = image or store.get(reference, arch)
+            if reference in layouts:
+                name = locked if digest and store.root(locked) else reference
+                found[reference] = kept.whole(store, name, layouts[reference], arch)
+            else:
+                image = store.find(locked, arch) if digest else None
+                found[reference] = image or store.get(reference, arch)
         except IntegrityError:
             raise
         except BuildError as error:
@@ -201,12 +231,12 @@ def _stored(left: Mapping[str, str], arch: str, store: Store) -> tuple[dict[str,
     return found, problems
 
 
-def _unlocked(image: Image, digest: str, where: str) -> BuildError | None:
+def _unlocked(image: Image, found: str, digest: str, where: str) -> BuildError | None:
     """What is wrong with an image that is not what the lock says."""
-    if digest in ("", image.digest):
+    if digest in ("", found):
         return None
     return BuildError(
-        f"the image {image.reference} is {image.digest[:19]} in the source {where}, and the lock says {digest[:19]}",
+        f"the image {image.reference} is {found[:19]} in the source {where}, and the lock says {digest[:19]}",
         hint="bring the locked image there, or renew the lock with `--update`",
     )
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
-from thanos_tui.errors import BuildError, IntegrityError
+from thanos_tui.errors import BuildError, InputError, IntegrityError
 from thanos_tui.events import Reporter, Step
 from thanos_tui.files import require_space
-from thanos_tui.images import archives, manifests
+from thanos_tui.images import archives, layouts, manifests
 from thanos_tui.images import reference as references
 from thanos_tui.images.store import (
     INDEXES,
@@ -29,13 +30,22 @@ _DEEPEST = 8
 _SHOWN = 5  # names in an error
 
 
-def from_file(path: Path, wanted: Collection[str], arch: str, store: Store, reporter: Reporter) -> dict[str, Image]:
+def from_file(
+    path: Path,
+    wanted: Collection[str],
+    arch: str,
+    store: Store,
+    reporter: Reporter,
+    whole: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
+) -> dict[str, Image]:
     """Those images of ``wanted`` that an archive or a layout has for ``arch`` (Go's name), put into the store.
+
+    whole: references whose index is taken, with the images for these platforms, or with all.
 
     Raises InputError or IntegrityError where the file is not what it should be, BuildError where it holds none of them.
     """
     if not path.is_dir():
-        return from_archive(path, wanted, arch, store, reporter)
+        return from_archive(path, wanted, arch, store, reporter, whole)
     layout = Store(path, own=False)
     names = {normal(name): name for name in layout.references()}
     fitting = {reference: names[normal(reference)] for reference in wanted if normal(reference) in names}
@@ -44,20 +54,43 @@ def from_file(path: Path, wanted: Collection[str], arch: str, store: Store, repo
     with reporter.step(
         f"images/{path.name}", f"Take {counted(len(fitting), 'image')} from {path}", unit="bytes"
     ) as step:
-        return {reference: _copied(layout, name, reference, arch, store, step) for reference, name in fitting.items()}
+        return {
+            reference: _copied(layout, name, reference, arch, store, step, whole.get(reference))
+            for reference, name in fitting.items()
+        }
 
 
-def from_archive(path: Path, wanted: Collection[str], arch: str, store: Store, reporter: Reporter) -> dict[str, Image]:
+def from_archive(
+    path: Path,
+    wanted: Collection[str],
+    arch: str,
+    store: Store,
+    reporter: Reporter,
+    whole: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
+) -> dict[str, Image]:
     """As :func:`from_file`, for an archive of ``docker save`` or an OCI image layout as an archive."""
     source = archives.archive(path)
     title = f"Read {path}"
     with reporter.step(f"images/{path.name}", title, source.size, "bytes") as step:
-        images = manifests.loadable(archives.read(source, step), arch)
+        found = archives.read(source, step)
+        roots = {normal(name): root for name, root in manifests.roots(found).items()}
+        taken = {}
+        for reference in wanted:
+            if reference in whole and normal(reference) in roots:
+                root = roots[normal(reference)]
+                taken[reference] = _kept_whole(source, found, root, reference, whole[reference], arch, store, step)
+        wanted = [reference for reference in wanted if reference not in taken]
+        if not wanted:
+            return taken
+        images = manifests.loadable(found, arch)
         names = {normal(name): image for image in images for name in image.names}
         fitting = {reference: names[normal(reference)] for reference in wanted if normal(reference) in names}
-        if not fitting:
+        if not fitting and not taken:
             raise _nothing(str(path), names)
-        return keep(source, fitting, arch, store, step)
+        made = keep(source, fitting, arch, store, step)
+        for reference in made.keys() & whole.keys():
+            layouts.plan(store, reference, whole[reference])
+        return {**taken, **made}
 
 
 def keep(
@@ -92,6 +125,33 @@ def keep(
     return made
 
 
+def _kept_whole(
+    source: archives.Source,
+    found: archives.Found,
+    root: Descriptor,
+    reference: str,
+    platforms: tuple[str, ...],
+    arch: str,
+    store: Store,
+    step: Step,
+) -> Image:
+    """Put an image of an OCI layout into the store with its index, and its images for these platforms, or for all."""
+    blobs = layouts.collected(root, lambda blob: manifests.document(found, blob), platforms, reference)
+    require_space(store.path, sum(blob.size for blob in blobs), "what is taken over")
+    wanted = {f"blobs/{blob.digest.replace(':', '/')}": blob for blob in blobs}
+    with source.members() as members:
+        for member in members:
+            blob = wanted.pop(member.name, None)
+            if blob is not None:
+                store.put_blob(_checked(member, step), blob.media_type, expected=blob.digest)
+    if wanted:
+        raise InputError(
+            f"{source.what} is not complete: {next(iter(wanted))[:200]} is not in it", hint="make or get it again"
+        )
+    store.name(reference, root)
+    return layouts.whole(store, reference, platforms, arch)
+
+
 def _checked(member: Member, step: Step) -> Iterator[bytes]:
     for chunk in content(member):
         step.reporter.check()
@@ -105,15 +165,25 @@ def normal(reference: str) -> str:
     return full if parts.digest or parts.tag else f"{full}:latest"
 
 
-def _copied(layout: Store, name: str, reference: str, arch: str, store: Store, step: Step) -> Image:
-    """An image of another layout: its manifests, configuration and layers, as they are there."""
-    image = layout.get(name, arch)
-    root = layout.root(name)
-    trail = _trail(layout, root, image.digest) if root is not None else None
-    if root is None or trail is None:
-        raise BuildError(f"the image {name} in {layout.path} cannot be followed to its manifest")
-    config = descriptor(layout.document(image.digest)["config"])
-    for blob in (*image.layers, config, *reversed(trail)):
+def _copied(
+    layout: Store,
+    name: str,
+    reference: str,
+    arch: str,
+    store: Store,
+    step: Step,
+    platforms: tuple[str, ...] | None,
+) -> Image:
+    """An image of another layout: its manifests, configurations and layers, as they are there.
+
+    platforms: which of them to take, if not that of ``arch`` alone.
+    """
+    if platforms is None:
+        root, blobs = _single(layout, name, arch)
+    else:
+        plan = layouts.plan(layout, name, platforms)
+        root, blobs = plan.root, plan.blobs
+    for blob in blobs:
         if store.has_blob(blob):
             continue
 
@@ -125,7 +195,18 @@ def _copied(layout: Store, name: str, reference: str, arch: str, store: Store, s
 
         store.put_blob(chunks(), blob.media_type, expected=blob.digest)
     store.name(reference, root)
-    return store.get(reference, arch)
+    return store.get(reference, arch) if platforms is None else layouts.whole(store, reference, platforms, arch)
+
+
+def _single(layout: Store, name: str, arch: str) -> tuple[Descriptor, tuple[Descriptor, ...]]:
+    """What a name stands for, and the blobs of its image for an architecture."""
+    image = layout.get(name, arch)
+    root = layout.root(name)
+    trail = _trail(layout, root, image.digest) if root is not None else None
+    if root is None or trail is None:
+        raise BuildError(f"the image {name} in {layout.path} cannot be followed to its manifest")
+    config = descriptor(layout.document(image.digest)["config"])
+    return root, (*image.layers, config, *reversed(trail))
 
 
 def _trail(layout: Store, root: Descriptor, manifest: str, depth: int = 0) -> list[Descriptor] | None:

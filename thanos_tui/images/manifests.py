@@ -16,7 +16,7 @@ from typing import Any
 from thanos_tui.errors import InputError, IntegrityError
 from thanos_tui.images import reference as references
 from thanos_tui.images.archives import Found, Piece
-from thanos_tui.images.store import INDEXES, MANIFESTS
+from thanos_tui.images.store import INDEXES, MANIFESTS, Descriptor, descriptor
 
 _DEEPEST = 4
 _HEX = re.compile(r"[0-9a-f]{64}")
@@ -71,6 +71,29 @@ def loadable(found: Found, arch: str) -> tuple[Loadable, ...]:
             hint=f"save the image for it: docker pull --platform linux/{arch} IMAGE",
         )
     return tuple(fitting.values())
+
+
+def roots(found: Found) -> dict[str, Descriptor]:
+    """What the names in an OCI image layout stand for: indices or manifests. Raises InputError where it is none."""
+    if "index.json" not in found.documents:
+        return {}
+    entries = _mapping(found, _json(found, "index.json", found.documents["index.json"])).get("manifests")
+    if not isinstance(entries, list):
+        raise _malformed(found, "index.json")
+    given = {}
+    for each in entries:
+        entry = _mapping(found, each)
+        name = _called(_mapping(found, entry.get("annotations") or {}))
+        if name and entry.get("mediaType") in (*INDEXES, *MANIFESTS):
+            _blob(found, entry)
+            given[name] = descriptor({"size": 0, **entry})
+    return given
+
+
+def document(found: Found, blob: Descriptor) -> Mapping[str, Any]:
+    """An index or a manifest of an OCI image layout. Raises InputError or IntegrityError."""
+    name = _blob(found, {"digest": blob.digest})
+    return _mapping(found, _json(found, name, _document(found, name)))
 
 
 def manifest(images: Sequence[Loadable]) -> tuple[dict[str, Piece], dict[str, bytes]]:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from thanos_tui.errors import BuildError, IntegrityError, Interrupted, Where
@@ -66,13 +67,15 @@ def provide(
     base: str = docker.BASE,
     sources: fetch.Sources = fetch.DEFAULT,
     where: Callable[[str], Where | None] = lambda _: None,
+    layouts: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
 ) -> Provided:
     """Every image of ``references`` for ``arch`` (Go's name), made where it is missing, and the lock of what is used.
 
     offline: nothing is asked of the network. update: the lock is not honoured, but made anew from fresh indices.
     directories: where recipes are looked for, before those that come with the program. base: what an image that a
     Docker engine builds is built on top of. sources: where images come from that no recipe makes.
-    where: where a reference is written, for errors.
+    where: where a reference is written, for errors. layouts: the images that are wanted as they are, and for which
+    platforms (``Config.layouts``).
 
     Raises HostError where an engine is needed and none answers, InputError or BuildError where a reference is in no
     source, BuildError where a locked package cannot be had any more or an image does not come out as locked, and what
@@ -110,9 +113,11 @@ def provide(
         work.append(_Work(reference, directory, features, files, None if update else locked))
     # The images of others first: of them it is least certain that they can be had.
     asked = fetch.renewed(sources) if update else sources
-    for reference, image in fetch.bring(foreign, arch, store, asked, reporter, offline=offline, where=where).items():
+    whole = {reference: layouts[reference] for reference in foreign if reference in layouts}
+    brought = fetch.bring(foreign, arch, store, asked, reporter, offline=offline, where=where, layouts=whole)
+    for reference, image in brought.items():
         images[reference] = image
-        entries[reference, arch] = LockedImage(image.digest)
+        entries[reference, arch] = LockedImage(fetch.pinned(image, store, whole=reference in whole))
     if work:
         made = _Maker(arch, store, reporter, origin, offline=offline, update=update).make(work)
         for reference, (image, entry) in made.items():

@@ -9,15 +9,18 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from thanos_tui.errors import BuildError, IntegrityError, Interrupted, ThanosError
 from thanos_tui.events import Reporter, Step
 from thanos_tui.files import require_space
+from thanos_tui.images import layouts
 from thanos_tui.images import reference as references
 from thanos_tui.images.store import CONFIGS, INDEXES, LAYERS, MANIFESTS, Descriptor, Image, Store, is_digest
 from thanos_tui.images.transport import Absent, Connection, Session, connections
@@ -55,6 +58,10 @@ class _Found:
     places: tuple[Connection, ...]
 
 
+_Trail = tuple[tuple[_Document, ...], tuple[Descriptor, ...]]
+"""Documents, from the root on, and the blobs that the manifests among them name."""
+
+
 def bring(
     wanted: Mapping[str, str],
     arch: str,
@@ -63,11 +70,13 @@ def bring(
     *,
     mirrors: Sequence[tuple[str, str]] = (),
     certificates: Sequence[Path] = (),
+    whole: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
 ) -> tuple[dict[str, Image], dict[str, ThanosError]]:
     """Bring images for ``arch`` (Go's name) into the store; of those that cannot be had, the second answer says why.
 
     wanted: references, each with the digest of the manifest that it has to be, or ``""``. mirrors: as
     ``transport.connections`` takes them. certificates: files with authorities to trust beside the system's.
+    whole: references whose index is brought, with the images for these platforms, or with all; the digest is its own.
 
     Raises IntegrityError where what comes is not what its digest says, HostError where there is no space, Interrupted.
     """
@@ -81,7 +90,12 @@ def bring(
                 if registry not in known:
                     known[registry] = connections(registry, mirrors, session, reporter)
                 try:
-                    found[reference] = _look_up(reference, digest, repository, target, arch, known[registry], step)
+                    seek = (
+                        partial(_whole, platforms=whole[reference])
+                        if reference in whole
+                        else partial(_manifest, arch=arch)
+                    )
+                    found[reference] = _look_up(reference, digest, repository, target, seek, known[registry], step)
                 except Interrupted:
                     raise
                 except IntegrityError:
@@ -93,7 +107,12 @@ def bring(
         for document in reversed(one.documents):
             store.put_blob([document.data], document.descriptor.media_type)
         store.name(one.name, one.documents[0].descriptor)
-    return {reference: store.get(one.name, arch) for reference, one in found.items()}, problems
+    return {
+        reference: layouts.whole(store, one.name, whole[reference], arch)
+        if reference in whole
+        else store.get(one.name, arch)
+        for reference, one in found.items()
+    }, problems
 
 
 def located(reference: str, digest: str = "") -> tuple[str, str, str]:
@@ -110,15 +129,15 @@ def _look_up(
     digest: str,
     repository: str,
     target: str,
-    arch: str,
+    seek: Callable[[Connection, str, str, str], _Trail],
     places: Sequence[Connection],
     step: Step,
 ) -> _Found:
-    """What a reference leads to, from the first place that knows it."""
+    """What a reference leads to, from the first place that knows it; seek: finds its documents and blobs there."""
     problems: list[ThanosError] = []
     for number, place in enumerate(places):
         try:
-            documents, blobs = _manifest(place, repository, target, arch, reference)
+            documents, blobs = seek(place, repository, target, reference)
         except Interrupted:
             raise
         except ThanosError as error:
@@ -141,9 +160,28 @@ def _worst(problems: Sequence[ThanosError]) -> ThanosError:
     return next(iter(wrong or [one for one in reversed(problems) if not isinstance(one, Absent)]), problems[-1])
 
 
-def _manifest(
-    place: Connection, repository: str, target: str, arch: str, reference: str
-) -> tuple[tuple[_Document, ...], tuple[Descriptor, ...]]:
+def _whole(place: Connection, repository: str, target: str, reference: str, platforms: tuple[str, ...]) -> _Trail:
+    """The documents from a tag or digest to the manifests for these platforms, or to all, and the blobs they name."""
+    root = _document(place, repository, target, "", -1)
+    read: dict[str, _Document] = {}
+
+    def document(blob: Descriptor) -> Mapping[str, Any]:
+        if blob.digest not in read:
+            first = blob == root.descriptor
+            read[blob.digest] = root if first else _document(place, repository, blob.digest, blob.media_type, blob.size)
+        found = read[blob.digest]
+        if blob.media_type in MANIFESTS:
+            _parts(found, reference, any_kind=len(read) > 1)
+        else:
+            for entry in found.value.get("manifests") or ():
+                _descriptor(entry, reference)
+        return found.value
+
+    blobs = layouts.collected(root.descriptor, document, platforms, reference)
+    return tuple(read.values()), tuple(blob for blob in blobs if blob.digest not in read)
+
+
+def _manifest(place: Connection, repository: str, target: str, reference: str, arch: str) -> _Trail:
     """The documents from a tag or digest to the manifest for ``arch``, and the blobs that it names."""
     trail: list[_Document] = []
     media_type, size = "", -1
@@ -232,15 +270,16 @@ def _other_platform(reference: str, arch: str, there: Sequence[str]) -> BuildErr
     )
 
 
-def _parts(document: _Document, reference: str) -> tuple[Descriptor, list[Descriptor]]:
-    """Configuration and layers that a manifest names."""
+def _parts(document: _Document, reference: str, *, any_kind: bool = False) -> tuple[Descriptor, list[Descriptor]]:
+    """Configuration and layers that a manifest names. any_kind: it need be no image, as what stands beside
+    images in an index, and says something of them."""
     config, layers = document.value.get("config"), document.value.get("layers")
     if not isinstance(layers, list) or len(layers) > _LAYERS:
         raise _malformed(reference)
     parts = [_descriptor(entry, reference) for entry in (config, *layers)]
     strange = [part.media_type for part in parts[:1] if part.media_type not in CONFIGS]
     strange += [part.media_type for part in parts[1:] if part.media_type not in LAYERS]
-    if strange:
+    if strange and not any_kind:
         # Among them layers that are to be fetched from elsewhere: nobody makes them for Linux.
         raise BuildError(f"{reference} is no image of a container: it holds {printable(strange[0])[:100]}")
     if parts[0].size > _CONFIG:
@@ -285,7 +324,7 @@ def _download(images: Sequence[_Found], store: Store, reporter: Reporter) -> Non
             order = sorted(missing.values(), key=lambda pair: -pair[0].size)
             futures = [pool.submit(_blob, blob, one, store, step, failed) for blob, one in order]
             try:
-                for future in futures:
+                for future in as_completed(futures):
                     future.result()
             except BaseException:
                 # Ctrl-C as well: what is under way need not be finished first.
@@ -298,11 +337,14 @@ def _blob(blob: Descriptor, one: _Found, store: Store, step: Step, failed: threa
     """A blob into the store, from the first place that has it whole."""
     shown = f"{one.repository} {blob.digest.removeprefix('sha256:')[:12]}"
 
+    def check() -> None:
+        step.reporter.check()
+        if failed.is_set():
+            raise Interrupted
+
     def chunks(place: Connection) -> Iterator[bytes]:
         got = 0
-        for chunk in place.blob(one.repository, blob.digest, blob.size):
-            if failed.is_set():
-                raise Interrupted
+        for chunk in place.blob(one.repository, blob.digest, blob.size, check):
             yield chunk
             got += len(chunk)
             step.advance(len(chunk))

@@ -13,7 +13,8 @@ import ssl
 import time
 import urllib.parse
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -23,8 +24,9 @@ import requests
 import urllib3
 from requests.adapters import HTTPAdapter
 
-from thanos_tui.errors import BuildError, HostError, InputError, IntegrityError, ThanosError
+from thanos_tui.errors import BuildError, HostError, InputError, IntegrityError, Interrupted, ThanosError
 from thanos_tui.events import Reporter
+from thanos_tui.images.interruptible import interruptible
 from thanos_tui.words import printable
 
 _TIMEOUT = (10, 30)  # seconds: to connect, and of silence
@@ -108,12 +110,14 @@ class Connection:
         """
         what = f"{repository}{'@' if ':' in target else ':'}{target}"
         with self._get(repository, f"manifests/{target}", what, {"Accept": ", ".join(accepted)}) as response:
-            data = _read(response, what)
+            data = _read(response, what, self._reporter.check)
             kind = response.headers.get("Content-Type", "").partition(";")[0].strip()
             return data, kind, response.headers.get("Docker-Content-Digest", "")
 
-    def blob(self, repository: str, digest: str, size: int) -> Iterator[bytes]:
+    def blob(self, repository: str, digest: str, size: int, check: Callable[[], None] | None = None) -> Iterator[bytes]:
         """The bytes of a blob; where the connection breaks, the rest is asked for.
+
+        check: raises what stops it, if not a cancel alone.
 
         Raises as :meth:`manifest`; IntegrityError where there are more bytes than ``size``.
         """
@@ -129,7 +133,7 @@ class Connection:
                     raise HostError(f"{self.what} sends another part of {what} than was asked for")
                 reason = "the answer is too short"
                 try:
-                    for chunk in response.raw.stream(_CHUNK, decode_content=False):
+                    for chunk in _body(response, check or self._reporter.check):
                         fresh = chunk[known:]
                         known = max(0, known - len(chunk))
                         got += len(fresh)
@@ -187,11 +191,17 @@ class Connection:
 
     def _ask(self, url: str, headers: Mapping[str, str], authorisation: str) -> requests.Response:
         given = _Authorisation(authorisation)
-        response = self._session.get(url, headers=headers, auth=given, stream=True, timeout=_TIMEOUT)
+        response = self._answer(
+            lambda: self._session.get(url, headers=headers, auth=given, stream=True, timeout=_TIMEOUT)
+        )
         if self._scheme == "https" and not response.url.startswith("https://"):
             response.close()
             raise HostError(f"{self.what} leads on to an address without encryption: {response.url[:200]}")
         return response
+
+    def _answer(self, ask: Callable[[], requests.Response]) -> requests.Response:
+        """What ``ask`` gives. A cancel does not wait for a server that accepts a connection and then says nothing."""
+        return next(interruptible((ask() for _ in range(1)), self._reporter.check))
 
     def _wait(self, attempt: int, least: float = 0.0) -> None:
         until = time.monotonic() + max(least, _PAUSE * 2**attempt)
@@ -220,17 +230,21 @@ class Connection:
         try:
             if refresh:
                 form = {**asked, "grant_type": "refresh_token", "refresh_token": refresh, "client_id": _CLIENT}
-                answer = self._session.post(realm, form, auth=_Authorisation(""), stream=True, timeout=_TIMEOUT)
+                answer = self._answer(
+                    lambda: self._session.post(realm, form, auth=_Authorisation(""), stream=True, timeout=_TIMEOUT)
+                )
             else:
                 given = _Authorisation(_basic(user, secret) if user else "")
-                answer = self._session.get(realm, params=asked, auth=given, stream=True, timeout=_TIMEOUT)
+                answer = self._answer(
+                    lambda: self._session.get(realm, params=asked, auth=given, stream=True, timeout=_TIMEOUT)
+                )
         except requests.RequestException as error:
             raise self._unreachable(error) from error
         with answer:
             if answer.status_code != 200:
                 raise self._refused(answer, name)
             try:
-                value = json.loads(_read(answer, "the token"))
+                value = json.loads(_read(answer, "the token", self._reporter.check))
                 token = value.get("token") or value["access_token"]
             except (ValueError, RecursionError, KeyError, AttributeError) as error:
                 raise HostError(f"{self.what} gives no token for {name}") from error
@@ -260,7 +274,7 @@ class Connection:
 
     def _refused(self, response: requests.Response, what: str) -> ThanosError:
         status = response.status_code
-        said = _said(response)
+        said = _said(response, self._reporter.check)
         if status in (401, 403):
             given = bool(self._credentials[0] or self._credentials[2])
             return HostError(
@@ -359,10 +373,20 @@ def _basic(user: str, secret: str) -> str:
     return "Basic " + base64.b64encode(f"{user}:{secret}".encode()).decode()
 
 
-def _read(response: requests.Response, what: str) -> bytes:
+def _body(response: requests.Response, check: Callable[[], None]) -> Iterator[bytes]:
+    """The bytes of an answer as they come; what ``check`` raises ends the wait for them."""
+
+    def hang_up() -> None:
+        with suppress(ValueError, RuntimeError, OSError):  # of an answer that has ended meanwhile
+            response.raw.shutdown()
+
+    return interruptible(response.raw.stream(_CHUNK, decode_content=False), check, hang_up)
+
+
+def _read(response: requests.Response, what: str, check: Callable[[], None]) -> bytes:
     data = b""
     try:
-        for chunk in response.raw.stream(_CHUNK, decode_content=False):
+        for chunk in _body(response, check):
             data += chunk
             if len(data) > _DOCUMENT:
                 raise IntegrityError(f"the registry's answer about {what} is larger than {_DOCUMENT >> 20} MiB")
@@ -371,10 +395,12 @@ def _read(response: requests.Response, what: str) -> bytes:
     return data
 
 
-def _said(response: requests.Response) -> str:
+def _said(response: requests.Response, check: Callable[[], None]) -> str:
     """What a registry says about an error, if it says so as the specification has it."""
     try:
-        message = json.loads(_read(response, "an error"))["errors"][0].get("message", "")
+        message = json.loads(_read(response, "an error", check))["errors"][0].get("message", "")
+    except Interrupted:
+        raise
     except (ThanosError, ValueError, RecursionError, LookupError, TypeError, AttributeError):
         return ""
     return printable(str(message))[:200]

@@ -11,7 +11,7 @@ smallest and largest number that fits the OCI runtime specification's type.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from thanos_tui.errors import Where
@@ -372,3 +372,20 @@ class Config:
         volumes = (volume.image for volume in self.volumes if volume.image)
         containers = (item.image for _, _, item in self.components())
         return tuple(dict.fromkeys((*kernel, *self.init, *volumes, *containers)))
+
+    def layouts(self, arch: str) -> dict[str, tuple[str, ...]]:
+        """The images that volumes hold as they are, each with the platforms it is wanted for; none for all it has.
+
+        arch: of the system (Go's name), for images that are used in other ways, too.
+        """
+        found: dict[str, tuple[str, ...]] = {}
+        for volume in self.volumes:
+            if volume.image and volume.format == "oci":
+                before = found.get(volume.image, volume.platforms)
+                both = dict.fromkeys((*before, *volume.platforms))
+                found[volume.image] = tuple(both) if before and volume.platforms else ()
+        others = replace(self, volumes=tuple(volume for volume in self.volumes if volume.format != "oci")).images()
+        for image in found.keys() & set(others):
+            if found[image]:
+                found[image] = tuple(dict.fromkeys((*found[image], f"linux/{arch}")))
+        return found
