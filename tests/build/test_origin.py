@@ -91,8 +91,8 @@ def test_the_debian_package_is_told(
     cached(tiny).write_bytes(deb(a_file("bin/vi", b"vi")))
     made = lock.LockedImage(image.digest, "ef" * 32, "debian", ("vim-tiny",), (gone, tiny))
     origins.note(lock.Lock({("made:1", "amd64"): made}))
-    assert origins.package_of("usr/bin/vi", origins.packages(image.digest), Reporter()) == (tiny, 0)
-    assert origins.package_of("etc/stated", origins.packages(image.digest), Reporter()) == (None, 1)
+    assert origins.package_of("usr/bin/vi", origins.packages(image.digest), Reporter()) == (tiny, ())
+    assert origins.package_of("etc/stated", origins.packages(image.digest), Reporter()) == (None, (gone,))
     yaml = tmp_path / "made.yml"
     yaml.write_text('services: [{name: editor, image: "made:1"}]')
     words = ["why", "/usr/bin/vi", str(yaml), "--cache", str(store.path), "--arch", "amd64"]
@@ -102,6 +102,52 @@ def test_the_debian_package_is_told(
     assert "Debian package vim-tiny 2:9.0\n" in told
     assert cli.main([*words, "--json"]) == 0
     assert json.load(io.StringIO(capsys.readouterr().out))["package"] == "vim-tiny 2:9.0"
+
+
+def test_the_kernel_its_modules_and_its_command_line(
+    store: Store, add_image: AddImage, a_file: AFile, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    archive = [a_file("lib/modules/6.1/kernel/loop.ko", b"ko"), a_file("lib/firmware/some.bin", b"fw")]
+    inside = [a_file("lib/modules/6.1/modules.dep", b""), a_file("boot/dtb/rpi.dtb", b"tree")]
+    image = add_image(
+        "localhost/thanos/kernel:1",
+        [a_file("kernel", b"elf")],
+        [a_file("kernel.tar", b"".join(tarball.chunks(sorted([*archive, *inside], key=lambda one: one.name))))],
+    )
+    linux = Package("linux-image", "6.1", "amd64", "ab" * 32, 1, "pool/l.deb")
+    firmware = Package("firmware", "1", "all", "cd" * 32, 1, "pool/f.deb")
+    for package, members in (
+        (linux, ["boot/vmlinuz-6.1", "lib/modules/6.1/kernel/loop.ko.xz", "usr/lib/linux-image-6.1/rpi.dtb"]),
+        (firmware, ["lib/firmware/some.bin"]),
+    ):
+        cached(package).parent.mkdir(parents=True)
+        cached(package).write_bytes(deb(*map(a_file, members)))
+    yaml = tmp_path / "box.yml"
+    yaml.write_text('kernel: {image: "localhost/thanos/kernel:1", cmdline: quiet}\ninit: ["usr:1"]')
+    add_image("usr:1", [Member("lib", "symlink", linkname="usr/lib"), a_file("usr/lib/x")])
+
+    def why(path: str, *words: str) -> str:
+        assert cli.main(["why", path, str(yaml), "--cache", str(store.path), "--arch", "amd64", *words]) == 0
+        return capsys.readouterr().out
+
+    assert "does not know which packages" in why("/boot/kernel")
+    made = lock.LockedImage(image.digest, "ef" * 32, "debian", ("linux-image",), (firmware, linux))
+    origins.note(lock.Lock({("localhost/thanos/kernel:1", "amd64"): made}))
+    told = why("/boot/kernel")
+    assert "from kernel, image localhost/thanos/kernel:1 sha256:" in told
+    assert "layer 1 of 2\n" in told
+    assert "Debian package linux-image 6.1\n" in told
+    # The root has a link for lib, so either name leads there.
+    for path in ("/lib/modules/6.1/kernel/loop.ko", "/usr/lib/modules/6.1/kernel/loop.ko", "/boot/dtb/rpi.dtb"):
+        assert "layer 2 of 2, in its kernel.tar\n  Debian package linux-image 6.1\n" in why(path)
+    assert "Debian package firmware 1\n" in why("/lib/firmware/some.bin")
+    assert "stated by its recipe, or made from several packages" in why("/lib/modules/6.1/modules.dep")
+    assert why("/boot/cmdline").endswith("from kernel of the configuration\n")
+    cached(linux).unlink()
+    told = why("/boot/kernel")
+    assert "layer 1 of 2\n  its Debian package may be one that is not in the cache: linux-image 6.1\n" in told
+    assert "--download" in told
+    assert json.loads(why("/boot/kernel", "--json"))["missing"] == ["linux-image 6.1"]
 
 
 def test_without_a_build_there_is_nothing_to_ask_about(capsys: pytest.CaptureFixture[str]) -> None:

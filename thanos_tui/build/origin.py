@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
-from thanos_tui.build import rootfs, trees
+from thanos_tui.build import kernel, rootfs, trees
 from thanos_tui.errors import BuildError
 from thanos_tui.images import layers
 from thanos_tui.images.reference import expand
 from thanos_tui.images.store import Image, Store
+from thanos_tui.images.unpacked import canonical
 from thanos_tui.linuxkit.config import Component, Config
 from thanos_tui.tree import Member
 
@@ -21,8 +22,9 @@ class Origin:
     """One part that puts something at a path.
 
     path: in the root filesystem. location, source: of the part (``rootfs.Part``). name: the component's, ``""`` for
-    parts that are none. member: what it puts there. inside: the path in the image, where it is a file of one.
-    image: that image. layers: which of its layers bring something to the path, from 1, the last one counting.
+    parts that are none. member: what it puts there. inside: the path in the image, where it is a file of one, or in the
+    archive of modules in a kernel image. archive: that archive's name there, "" for all else. image: that image.
+    layers: which of its layers bring something to the path (or the archive), from 1, the last one counting.
     replaced: a later part puts something else there.
     """
 
@@ -32,6 +34,7 @@ class Origin:
     name: str
     member: Member
     inside: str
+    archive: str
     image: Image | None
     layers: tuple[int, ...]
     replaced: bool
@@ -82,7 +85,8 @@ def _places(config: Config, homes: Mapping[str, str], wanted: str) -> Iterator[t
     volumes = {f"volume[{number}]" for number in range(len(config.volumes))}
     components = {f"{section}[{number}]": item for section, number, item in config.components()}
     if not wanted.startswith("containers/"):
-        yield {wanted}, system
+        # Debian's move into usr: the root may have either name.
+        yield {wanted, canonical(wanted)}, system
         yield {f"{home}/{root}/{wanted}" for home in homes.values() for root in _ROOTS}, set(homes)
         return
     yield {wanted}, {"files", *volumes, *(at for at, home in homes.items() if wanted.startswith(f"{home}/"))}
@@ -113,11 +117,17 @@ def _in_part(
             continue
         source = member.pax.get("LINUXKIT.source", part.source)
         inside = next((member.name.removeprefix(p) for p in prefixes if member.name.startswith(p)), "")
-        if part.location == "kernel" and member.name.startswith("boot"):
-            inside = ""  # under another name there
+        archive = ""
         image = None if source.startswith(("linuxkit.", "LINUXKIT.")) else store.get(source, arch)
-        own = inside and part.location != "kernel" and inside not in trees.GENERATED
-        brought = layers.brought_by(store, image, inside) if image and own else ()
+        if part.location == "kernel":
+            files = kernel.names(config.kernel)
+            # What is below boot has other names in the image; the command line and directories are in none.
+            roles = {"boot/kernel": files.binary, "boot/ucode.cpio": files.ucode, "boot/cmdline": "", "boot": ""}
+            inside = roles.get(inside, inside)
+            archive = files.tar if member.name not in roles else ""
+            image = image if inside else None
+        own = inside and inside not in trees.GENERATED
+        brought = layers.brought_by(store, image, archive or inside) if image and own else ()
         yield Origin(
             member.name,
             member.pax.get("LINUXKIT.location", part.location),
@@ -125,6 +135,7 @@ def _in_part(
             titles.get(part.location, ""),
             member,
             inside if image else "",
+            archive,
             image,
             brought,
             False,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +16,11 @@ from thanos_tui.words import printable, size
 
 if TYPE_CHECKING:
     from thanos_tui.build.origin import Origin
+    from thanos_tui.images.package import Package
     from thanos_tui.linuxkit.config import Config
+
+
+_SHOWN = 4  # packages that are named
 
 
 def add(commands: Any) -> None:
@@ -27,6 +33,11 @@ def add(commands: Any) -> None:
     parser.add_argument("--cache", type=Path, metavar="DIR", help="the image store, in LinuxKit's own format")
     parser.add_argument(
         "--arch", choices=("amd64", "arm64"), help="the processor (default: as built, or this machine's)"
+    )
+    parser.add_argument(
+        "--download",
+        action="store_true",
+        help="fetch the Debian packages that have to be asked and are not in the cache",
     )
     parser.add_argument("--json", action="store_true", help="one JSON object for each part that puts something there")
     parser.set_defaults(function=_why, events=False)
@@ -46,17 +57,34 @@ def _why(arguments: argparse.Namespace, reporter: Reporter) -> int:
         config, arch = _config(arguments)
         found = origin.find(config, Store(arguments.cache or cache_dir() / "store"), arch, arguments.path)
         for one in found:
-            package, gone = None, 0
             made_of = origins.packages(one.image.digest) if one.image else ()
-            if made_of and one.inside:
-                package, gone = origins.package_of(one.inside, made_of, reporter)
-            facts = _facts(one) | {"package": str(package) if package else None}
+            package, gone = _package(one, made_of, arch, reporter, download=arguments.download)
+            facts = _facts(one) | {"package": str(package) if package else None, "missing": list(map(str, gone))}
             if arguments.json:
                 print(json.dumps(facts))
                 continue
             for line in _lines(one, str(package or ""), bool(made_of), gone):
                 print(printable(line))
     return 0
+
+
+def _package(
+    one: Origin, made_of: tuple[Package, ...], arch: str, reporter: Reporter, *, download: bool
+) -> tuple[Package | None, tuple[Package, ...]]:
+    """The package of ``made_of`` that has the file, and those to be fetched to know more; download: fetch them."""
+    from thanos_tui.images import origins
+
+    if not made_of or not one.inside:
+        return None, ()
+    ask = partial(origins.package_of, one.inside, made_of, reporter, kernel=one.location == "kernel")
+    package, gone = ask()
+    if package is None and gone and download:
+        from thanos_tui.images.apt import Apt
+        from thanos_tui.images.download import fetch
+
+        fetch(gone, Apt(arch), reporter)
+        return ask()
+    return package, gone
 
 
 def _config(arguments: argparse.Namespace) -> tuple[Config, str]:
@@ -97,7 +125,9 @@ def _facts(one: Origin) -> dict[str, Any]:
     }
 
 
-def _lines(one: Origin, package: str, by_recipe: bool, gone: int) -> list[str]:
+def _lines(one: Origin, package: str, by_recipe: bool, gone: Sequence[Package]) -> list[str]:
+    from thanos_tui.images import recipes
+
     member = one.member
     what = f"{member.kind} {member.mode:04o} {member.uid}:{member.gid}"
     what += f" {size(member.size)}" if member.kind == "file" else f" to {member.linkname}" if member.linkname else ""
@@ -108,15 +138,18 @@ def _lines(one: Origin, package: str, by_recipe: bool, gone: int) -> list[str]:
     lines.append(f"  from {component}, image {one.source} {one.image.digest[:19]}")
     if one.layers:
         others = f", over what {', '.join(map(str, one.layers[:-1]))} had there" if one.layers[1:] else ""
-        lines.append(f"  layer {one.layers[-1]} of {len(one.image.layers)}{others}")
-    elif one.location.startswith("kernel"):
-        lines.append("  the kernel image, or the archive of modules in it")
+        archive = f", in its {one.archive}" if one.archive else ""
+        lines.append(f"  layer {one.layers[-1]} of {len(one.image.layers)}{archive}{others}")
     else:
         lines.append("  made by the build, as it is in every container and in the system")
     if package:
         lines.append(f"  Debian package {package}")
     elif by_recipe and gone:
-        lines.append(f"  its Debian package is unknown: {gone} of those it was made of are not in the cache")
+        names = ", ".join(map(str, gone[:_SHOWN])) + (f" and {len(gone) - _SHOWN} more" if gone[_SHOWN:] else "")
+        lines.append(f"  its Debian package may be one that is not in the cache: {names}")
+        lines.append("  `--download` fetches them and looks inside")
     elif by_recipe and one.layers:
         lines.append("  stated by its recipe, or made from several packages")
+    elif one.layers and one.source.startswith(recipes.PREFIX):
+        lines.append("  the cache does not know which packages its image was made of; a build of it notes that")
     return lines

@@ -7,6 +7,7 @@ itself, and a small init can load them.
 
 from __future__ import annotations
 
+import glob
 import io
 import lzma
 import posixpath
@@ -22,7 +23,7 @@ from thanos_tui.errors import BuildError, InputError
 from thanos_tui.images import depmod
 from thanos_tui.images.compose import Missing
 from thanos_tui.images.recipes import Selection
-from thanos_tui.images.unpacked import Shelf, Tree
+from thanos_tui.images.unpacked import Shelf, Tree, canonical
 from thanos_tui.tree import MTIME, Member
 
 # The largest module of a distribution's kernel has some 10 MiB.
@@ -51,11 +52,26 @@ def members(selection: Selection, tree: Tree, shelf: Shelf) -> list[Member]:
     return [replace(binary, name="kernel", mode=0o644, mtime=MTIME), archive]
 
 
+def shipped(path: str) -> tuple[str, ...]:
+    """What packages call a file of a kernel image, or of the archive of modules in it, as globs."""
+    if path == "kernel":
+        return ("boot/vmlinu[xz]-*",)
+    short = path.removeprefix("boot/dtb/")
+    if short != path:
+        return tuple(f"{base}{glob.escape(short)}" for base in _device_tree_places("*"))
+    plain = glob.escape(canonical(path))
+    return plain, f"{plain}.xz", f"{plain}.zst", f"{plain}.gz"
+
+
+def _device_tree_places(version: str) -> tuple[str, str]:
+    """Debian's place, and Ubuntu's."""
+    return f"usr/lib/linux-image-{version}/", f"usr/lib/firmware/{version}/device-tree/"
+
+
 def _device_trees(tree: Tree, version: str, wanted: Iterable[str]) -> list[Member]:
     """``boot/dtb/``, where LinuxKit's kernels have it, with the device trees that the package has of those wanted."""
     found: dict[str, Member] = {}
-    # Debian's place, and Ubuntu's.
-    for base in (f"usr/lib/linux-image-{version}/", f"usr/lib/firmware/{version}/device-tree/"):
+    for base in _device_tree_places(version):
         for name in tree.names():
             member = tree.get(name)
             short = name.removeprefix(base)

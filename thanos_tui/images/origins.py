@@ -6,12 +6,15 @@ themselves, in the cache as well, say what they hold.
 
 from __future__ import annotations
 
+import glob
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from thanos_tui.errors import HostError, InputError
 from thanos_tui.events import Reporter
 from thanos_tui.files import cache_dir
 from thanos_tui.images import deb, lock
+from thanos_tui.images import kernel as kernels
 from thanos_tui.images.lock import Lock
 from thanos_tui.images.package import Package, cached
 from thanos_tui.images.unpacked import canonical
@@ -37,24 +40,28 @@ def packages(digest: str) -> tuple[Package, ...]:
     return tuple(package for image in known.images.values() for package in image.packages) if known else ()
 
 
-def package_of(path: str, candidates: tuple[Package, ...], reporter: Reporter) -> tuple[Package | None, int]:
-    """The package that has a file, and how many could not be asked because the cache has them no more.
+def package_of(
+    path: str, candidates: tuple[Package, ...], reporter: Reporter, *, kernel: bool = False
+) -> tuple[Package | None, tuple[Package, ...]]:
+    """The package that has a file, and those that could not be asked because they are not in the cache.
 
     path: without a leading slash; its place before or after Debian's move into ``usr`` is all the same.
+    kernel: it is a path in a kernel image, or in the archive of modules there.
     Raises BuildError for a package that is damaged.
     """
-    wanted = canonical(path)
-    gone = 0
+    wanted = kernels.shipped(path) if kernel else (glob.escape(canonical(path)),)
+    gone = []
     for package in candidates:
         reporter.check()
         try:
             with cached(package).open("rb") as stream:
                 for member in deb.members(stream, str(package)):
-                    if member.kind != "dir" and canonical(member.name) == wanted:
-                        return package, 0
+                    name = canonical(member.name)
+                    if member.kind != "dir" and any(fnmatchcase(name, one) for one in wanted):
+                        return package, ()
         except FileNotFoundError:
-            gone += 1
-    return None, gone
+            gone.append(package)
+    return None, tuple(gone)
 
 
 def _path(digest: str) -> Path:
