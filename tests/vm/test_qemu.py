@@ -174,6 +174,7 @@ def test_an_image_made_for_efi_gets_efi_and_what_it_writes_is_the_machines_own()
         (Boot(disk=Path("/d"), firmware="efi"), Settings(firmware="bios"), "bios"),
         (Boot(disk=Path("/d")), Settings(architecture="arm64"), "efi"),
         (Boot(kernel=Path("/k")), Settings(architecture="arm64"), "bios"),
+        (Boot(kernel=Path("/k"), disk=Path("/d"), root="erofs"), Settings(architecture="arm64"), "bios"),
         (Boot(kernel=Path("/k")), Settings(architecture="arm64", firmware="efi"), "efi"),
     ],
 )

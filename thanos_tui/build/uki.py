@@ -111,6 +111,12 @@ def architecture(kernel: Blob) -> str:
     return _kernel(kernel)[1]
 
 
+def architecture_of(start: bytes) -> str | None:
+    """What a program of EFI's is for, told from its beginning; None where that is none for a known processor."""
+    found = _headers(start)
+    return MACHINES.get(found.machine) if found else None
+
+
 def check(system: Bootable) -> None:
     """Raise InputError where no unified kernel image can hold and boot this, before anything is written."""
     if system.kernel is None:
@@ -123,8 +129,8 @@ def check(system: Bootable) -> None:
 
 
 def _kernel(kernel: Blob) -> tuple[_Headers, str]:
-    found = _headers(next(kernel.chunks(), b""))
-    arch = MACHINES.get(found.machine) if found else None
+    start = next(kernel.chunks(), b"")
+    found, arch = _headers(start), architecture_of(start)
     if found is None or arch is None:
         raise InputError(
             "the kernel cannot be started by EFI: it has no EFI header for a known processor",

@@ -29,7 +29,10 @@ def add(commands: Any) -> None:
         metavar="IMAGE",
         help="an output file, its name without the ending, or a profile; without it the latest build",
     )
-    add_machine_options(parser)
+    group = add_machine_options(parser)
+    group.add_argument(
+        "--arch", choices=("amd64", "arm64"), help="its processor (default: as built, or what the image is for)"
+    )
     parser.add_argument("--detach", "-d", action="store_true", help="let it run in the background; `stop` ends it")
     parser.add_argument("--json", action="store_true", help="events, and the machine at the end, as JSON lines")
     parser.set_defaults(function=_run)
@@ -56,8 +59,8 @@ def add(commands: Any) -> None:
     parser.set_defaults(function=_remove)
 
 
-def add_machine_options(parser: argparse.ArgumentParser) -> None:
-    """Options that say how a machine is made; ``--replay --run`` takes them too."""
+def add_machine_options(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
+    """Options that say how a machine is made; ``--replay --run`` takes them too. Returns their group in the help."""
     group = parser.add_argument_group("the machine")
     group.add_argument("--machine", metavar="NAME", help="its name (default: from the image)")
     group.add_argument("--memory", type=int, metavar="MIB", help="memory (default: the profile's)")
@@ -84,6 +87,7 @@ def add_machine_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--vnc", type=int, nargs="?", const=0, metavar="PORT", help="offer the screen by VNC on loopback"
     )
+    return group
 
 
 def settings_from(arguments: argparse.Namespace, build: Build | None) -> Settings:
@@ -132,6 +136,8 @@ def _run(arguments: argparse.Namespace, reporter: Reporter) -> int:
 
     boot, build = _which(arguments.image)
     settings = settings_from(arguments, build)
+    known = build.architecture if build else vm.architecture_of(boot)
+    settings = replace(settings, architecture=arguments.arch or known or settings.architecture)
     vm.bring_qemu(boot, settings, reporter)
     if arguments.detach:
         machine = vm.start(boot, settings, reporter)

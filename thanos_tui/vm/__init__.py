@@ -1,5 +1,6 @@
 """Machines: QEMU runs an output, and these functions start, watch and stop it (docs/machines.md)."""
 
+from thanos_tui.vm.architecture import architecture_of
 from thanos_tui.vm.life import Stopped, attached, bring_qemu, reboot, start, stop, wait
 from thanos_tui.vm.ports import Forward, parse_forward
 from thanos_tui.vm.qemu import Boot, Settings, boot_of
@@ -14,6 +15,7 @@ __all__ = [
     "Picture",
     "Settings",
     "Stopped",
+    "architecture_of",
     "attached",
     "boot_of",
     "bring_qemu",

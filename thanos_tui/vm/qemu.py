@@ -300,8 +300,10 @@ def check(boot: Boot, settings: Settings) -> Devices:
 
 
 def firmware(boot: Boot, settings: Settings) -> Firmware:
-    """What a machine starts with: what was asked for, else what its image is made for; arm64 has EFI for all images."""
-    if boot.disk and settings.architecture == "arm64":
+    """What a machine starts with: what was asked for, else what its image is made for; arm64 has EFI for all images but
+    kernels, which QEMU starts itself.
+    """
+    if boot.disk and not boot.kernel and settings.architecture == "arm64":
         return "efi"
     return settings.firmware or boot.firmware
 

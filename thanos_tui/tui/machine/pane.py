@@ -206,7 +206,9 @@ class MachinePane(Pane):
             image = await self.app.push_screen_wait(ChooseFile("Boot which image?", Path(), suffixes=_IMAGES))
         if image is not None:
             build = built_as(image)
-            await self._ask_and_begin(image, settings_for(build) if build else Settings())
+            await self._ask_and_begin(
+                image, settings_for(build) if build else await perform(_settings_of_unknown, image)
+            )
 
     @work(exclusive=True, group="ask", exit_on_error=False)
     async def _start_again(self, machine: Machine) -> None:
@@ -365,3 +367,11 @@ class MachinePane(Pane):
             self.notify(said, timeout=3, markup=False)
             return None
         return machine
+
+
+def _settings_of_unknown(image: Path) -> Settings:
+    """The machine for an image that no known build has made."""
+    try:
+        return Settings(architecture=vm.architecture_of(vm.boot_of(image)) or Settings.architecture)
+    except InputError:
+        return Settings()  # starting it says what is wrong with it
