@@ -110,6 +110,19 @@ def test_no_kernel_and_no_command_line_leave_no_old_ones(
     assert list(contents(tmp_path / "out")) == ["x-initrd.img"]
 
 
+def test_an_empty_command_line_is_none(
+    build: Build, part: Parts, parts: tuple[Part, ...], a_file: File, tmp_path: Path
+) -> None:
+    boot = [Member("boot", "dir", 0o755), a_file("boot/cmdline", b""), a_file("boot/kernel", b"kernel")]
+    silent = (part(boot, "kernel", "docker.io/library/kernel:1"), *parts[1:])
+    build("kernel+initrd")
+    made = build("kernel+initrd", "tar-kernel-initrd", parts=silent)
+    assert list(contents(tmp_path / "out")) == ["x-initrd.img", "x-initrd.tar", "x-kernel"]
+    assert {Path(artefact.path).name for artefact in made} == {"x-initrd.img", "x-initrd.tar", "x-kernel"}
+    with tarfile.open(tmp_path / "out" / "x-initrd.tar") as archive:
+        assert archive.getnames() == ["kernel", "initrd.img"]
+
+
 def test_tar_kernel_initrd(build: Build, tmp_path: Path) -> None:
     build("tar-kernel-initrd", "kernel+initrd")
     found = contents(tmp_path / "out")
@@ -416,6 +429,33 @@ def test_what_cannot_be_is_refused_before_work(build: Build, parts: tuple[Part, 
     with pytest.raises(InputError, match=r"x\.tar is a directory"):
         build("tar")
     assert not (tmp_path / "cache").exists()
+
+
+@needs_disk_programs
+def test_what_is_compressed_already_can_be_too_much(
+    build: Build, parts: tuple[Part, ...], part: Parts, a_file: File, tmp_path: Path
+) -> None:
+    more = (*parts, part([a_file("more", os.urandom(9999))], "services[1]"))
+    build("kernel+initrd")
+    kept = {path: path.read_bytes() for path in (tmp_path / "cache" / "segments").glob(f"{parts[1].key}-*.zst")}
+    assert len(kept) == 1
+    (path,) = kept
+    for mib, names, said, remedy in (
+        (4096, ["raw-bios"], "holds files of up to 4095 MiB", "choose the format kernel+initrd"),
+        (2048, ["tar", "uki"], "may have less than 2048 MiB", "choose the format kernel+initrd"),
+        (513, ["rpi3"], "can unpack 512 MiB at most", "leave components out"),
+    ):
+        with path.open("wb") as stream:  # a hole, and the end that a cached file has
+            stream.truncate(mib << 20)
+            stream.seek(0, os.SEEK_END)
+            stream.write(bytes(32) + (mib << 20).to_bytes(8, "big"))
+        events: list[Event] = []
+        with pytest.raises(InputError, match=said) as caught:
+            build(*names, parts=more, reporter=Reporter(events.append), out=tmp_path / "other")
+        assert remedy in str(caught.value.hint)
+        assert events == [], "nothing was compressed or written"
+    path.write_bytes(kept[path])
+    assert build("raw-bios", parts=more, out=tmp_path / "other")
 
 
 def test_missing_programs_are_named_all_at_once(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from thanos_tui.build.rootfs import Part
 
 # Raise it when a format's bytes change for the same parts.
-_LAYOUT = 1
+_LAYOUT = 2
 
 
 def build(
@@ -63,6 +63,7 @@ def build(
         from thanos_tui.build import preflight
 
         preflight.check(missing, work.directory, name, arch, size_mib)
+        preflight.check_room(missing, work.parts, level, work.cache / "segments")
         for format_ in missing:
             reporter.report(StepPlanned(*work.step(format_)))
         for format_ in missing:

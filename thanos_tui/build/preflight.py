@@ -16,6 +16,7 @@ from thanos_tui.images import data
 
 if TYPE_CHECKING:
     from thanos_tui.build.initrd import Bootable
+    from thanos_tui.build.rootfs import Part
 
 _MIB = 1 << 20
 # The kernel, its own data structures, and what init, containerd and a few services take before they do any work.
@@ -52,6 +53,30 @@ def check(formats: Collection[Format], directory: Path, name: str, arch: str | N
         for path in format_.paths(directory, name):
             if path.is_dir():
                 raise InputError(f"{path} is a directory, and the format {format_.name} writes a file there")
+
+
+def check_room(formats: Iterable[Format], parts: Iterable[Part], level: int, cache: Path) -> None:
+    """Raise InputError where what is compressed already is too much for a format.
+
+    How small a part gets is known when it has been compressed, and not before; so the first build of parts is told by
+    the formats' own checks, when all of them are. As ``cache`` keeps them, a later build of these and others is told
+    here, before its own work starts. The kernel's part does not count, as some of it goes beside the initrd. Nor does a
+    disk's size that was asked for: who hears that it is too small is to hear what would do, which the parts that are
+    known do not tell.
+    """
+    from thanos_tui.build import blobs, efi, rpi3, segments
+    from thanos_tui.build.initrd import Bootable
+
+    kept = segments.sizes(parts, level=level, cache=cache)
+    least = sum(size for part, size in kept if part.location != "kernel")
+    known = Bootable(blobs.Blob(Path(), 0, ""), None, None, (blobs.Blob(Path(), least, ""),), 0)
+    for format_ in formats:
+        if format_.name == "rpi3":
+            rpi3.check_size(known)
+        elif format_.firmware == "bios":
+            disk.check(known)
+        elif format_.firmware == "efi":
+            efi.check(known)
 
 
 def check_programs(formats: Iterable[Format]) -> None:

@@ -52,11 +52,7 @@ def check(system: Bootable) -> None:
     """Raise InputError where a Raspberry Pi 3 cannot boot this."""
     if system.kernel is None:
         raise InputError("a Raspberry Pi cannot boot without a kernel", hint="name one, or choose the format tar")
-    if system.size > _LARGEST:
-        raise InputError(
-            f"the initrd has {system.size >> 20} MiB, and a Raspberry Pi 3 can unpack {_LARGEST >> 20} MiB at most",
-            hint="leave components out",
-        )
+    check_size(system)
     if not any(name.startswith(_DEVICE_TREES) for name in system.device_trees):
         raise InputError(
             "the kernel image has no device trees for a Raspberry Pi 3",
@@ -66,6 +62,15 @@ def check(system: Bootable) -> None:
     start = next(system.kernel.chunks(), b"")
     if start[:2] != b"\x1f\x8b" and uki.architecture(system.kernel) != "arm64":
         raise InputError("the kernel is not for arm64, which a Raspberry Pi 3 is")
+
+
+def check_size(system: Bootable) -> None:
+    """Raise InputError where the initrd is too large for a Raspberry Pi 3."""
+    if system.size > _LARGEST:
+        raise InputError(
+            f"the initrd has {system.size >> 20} MiB, and a Raspberry Pi 3 can unpack {_LARGEST >> 20} MiB at most",
+            hint="leave components out",
+        )
 
 
 def files(system: Bootable) -> Mapping[str, File]:
