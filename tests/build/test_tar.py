@@ -55,6 +55,15 @@ def test_every_member_has_its_source_and_location(parts: tuple[Part, ...]) -> No
     assert ("files[1]", "linuxkit.files", "etc/b") in seen
 
 
+def test_file_capabilities_are_kept_to_the_bit(part: Callable[..., Part], a_file: Callable[..., Member]) -> None:
+    # Revision 2 of a capability's record: not text, and with bytes that are no UTF-8.
+    raw = bytes.fromhex("010000020020ff8000000000000000000000c3ff")
+    member = a_file("bin/ping", b"x", pax={"SCHILY.xattr.security.capability": raw.decode("utf-8", "surrogateescape")})
+    with tarfile.open(fileobj=io.BytesIO(written((part([member]),)))) as archive:
+        kept = archive.getmember("bin/ping").pax_headers["SCHILY.xattr.security.capability"]
+    assert kept.encode("utf-8", "surrogateescape") == raw
+
+
 def test_the_same_parts_are_the_same_bytes(parts: tuple[Part, ...]) -> None:
     assert written(parts) == written(parts)
 

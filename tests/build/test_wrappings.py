@@ -19,7 +19,7 @@ from thanos_tui.build import blobs, formats, preflight, rootimage, writers
 from thanos_tui.build.initrd import Bootable
 from thanos_tui.build.rootfs import Part
 from thanos_tui.errors import InputError, ThanosError
-from thanos_tui.events import Reporter, Step
+from thanos_tui.events import Event, LogLine, Reporter, Step
 from thanos_tui.images import data, tools
 from thanos_tui.tree import MTIME, Member
 from thanos_tui.vm import qemu
@@ -148,19 +148,6 @@ def test_an_optical_disc(job: Callable[..., writers.Job], tmp_path: Path) -> Non
     assert qemu.boot_of(path).medium == "cd"
 
 
-@pytest.mark.parametrize("form", [*CONVERTED, "gcp", "ova", "iso-bios"])
-def test_disks_are_the_same_bytes_twice(
-    job: Callable[..., writers.Job], form: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    first = make(job(form), form).read_bytes()
-    monkeypatch.setenv("TZ", "Asia/Tokyo")
-    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1")
-    begun = int(time.time())
-    while int(time.time()) == begun:  # what takes the time of day takes another second
-        time.sleep(0.05)
-    assert make(job(form, "elsewhere"), form).read_bytes() == first
-
-
 # Images of the root filesystem
 
 
@@ -239,6 +226,22 @@ def test_an_iso(image: Callable[..., Path]) -> None:
     assert facts["/dev/loop0"][4] == "7,0"
     assert facts["/a/b/c/d/e/f/g/h/i/j/k"][4] == "4"
     assert "'/lib' -> 'usr/lib'" in said
+
+
+def test_attributes_that_an_image_does_not_keep_are_told(
+    part: Callable[..., Part], a_file: File, tmp_path: Path
+) -> None:
+    lost = part([a_file(name, pax={"SCHILY.xattr.security.capability": "x"}) for name in ("ping", "other")])
+    (tmp_path / "out").mkdir()
+    paths = formats.get("kernel+squashfs").paths(tmp_path / "out", "x")
+    events: list[Event] = []
+    stage = Bootable(None, None, None, (b"early",), 0)
+    writers.root_image(
+        writers.Root((lost,), stage, False, paths, Step(Reporter(events.append), "output", None)), "squashfs"
+    )
+    (told,) = [event.text for event in events if isinstance(event, LogLine)]
+    assert told.startswith("ping: extended attributes")
+    assert "`tar`" in told
 
 
 @pytest.mark.parametrize("form", rootimage.FORMS)

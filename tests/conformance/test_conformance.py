@@ -12,13 +12,13 @@ import json
 import re
 import shlex
 import shutil
-import tarfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from unpacking import unpacked
 
 from thanos_tui import cli
 from thanos_tui.build import compare
@@ -30,14 +30,6 @@ BUILT = [name for name in CASES if not name.startswith(("bad-", "quirk-"))]
 REFUSED = [name for name in CASES if name.startswith("bad-")]
 # Documents whose meaning is upstream's, and whose bytes are not (docs/linuxkit-compat.md).
 DOCUMENTS = re.compile("containers/volumes/[^/]+/lower/(index.json|oci-layout)")
-KINDS = {
-    tarfile.REGTYPE: "file",
-    tarfile.SYMTYPE: "symlink",
-    tarfile.CHRTYPE: "char",
-    tarfile.BLKTYPE: "block",
-    tarfile.DIRTYPE: "dir",
-    tarfile.FIFOTYPE: "fifo",
-}
 
 
 @dataclass(frozen=True)
@@ -72,23 +64,6 @@ def build(
         return Run(status, captured.err, out)
 
     return run
-
-
-def unpacked(path: Path) -> dict[str, str]:
-    """What an archive leaves behind, in the words of the recording."""
-    found: dict[str, str] = {}
-    with tarfile.open(path) as archive:
-        for member in archive:
-            if member.islnk():
-                found[member.name] = found[member.linkname]
-                continue
-            content = archive.extractfile(member) if member.isfile() else None
-            last = hashlib.sha256(content.read()).hexdigest()[:16] if content else member.linkname or "-"
-            device = f" {member.devmajor} {member.devminor}" if member.isdev() and not member.isfifo() else ""
-            mode = "-" if member.issym() else f"{member.mode:04o}"
-            owner = f"{member.uid} {member.gid} {int(member.mtime)}"
-            found[member.name] = f"{KINDS[member.type]} {mode} {owner} {last}{device}"
-    return found
 
 
 def in_words(state: compare.State) -> dict[str, str]:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 import shutil
 import subprocess
-import tarfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from road import Road
+from unpacking import unpacked
 
 pytestmark = [
     pytest.mark.network,
@@ -51,24 +50,8 @@ def pair(road: Road, tmp_path_factory: pytest.TempPathFactory) -> Pair:
     return Pair(directory / "ours/twin", directory / "theirs/twin")
 
 
-def _unpacked(path: Path) -> dict[str, tuple[object, ...]]:
-    """What an archive leaves behind when it is unpacked: type, mode, owner, target and content by name."""
-    found: dict[str, tuple[object, ...]] = {}
-    with tarfile.open(path) as archive:
-        for member in archive:
-            if member.islnk():
-                found[member.name] = found[member.linkname]
-                continue
-            content = archive.extractfile(member) if member.isfile() else None
-            digest = hashlib.sha256(content.read()).hexdigest() if content else ""
-            device = (member.devmajor, member.devminor) if member.isdev() else ()
-            facts = (member.type, member.mode, member.uid, member.gid, member.linkname, device, digest)
-            found[member.name.rstrip("/")] = facts
-    return found
-
-
 def test_the_root_filesystems_are_the_same(pair: Pair) -> None:
-    ours, theirs = (_unpacked(Path(f"{name}.tar")) for name in (pair.ours, pair.theirs))
+    ours, theirs = (unpacked(Path(f"{name}.tar")) for name in (pair.ours, pair.theirs))
     assert len(theirs) > 1000
     assert {name: (ours.get(name), facts) for name, facts in theirs.items() if ours.get(name) != facts} == {}
     assert ours.keys() - theirs.keys() == set()

@@ -102,7 +102,9 @@ def join(ready: Iterable[Segment]) -> Bootable:
         pieces.append(segment.blob)
         memory += segment.survey.memory
         boot.update(segment.boot)
-    kernel, cmdline, ucode = (boot.get(f"boot/{name}") for name in ("kernel", "cmdline", "ucode.cpio"))
+    # An empty command line is none: LinuxKit writes no file for it either.
+    given = {name: blob for name, blob in boot.items() if blob.size}
+    kernel, cmdline, ucode = (given.get(f"boot/{name}") for name in ("kernel", "cmdline", "ucode.cpio"))
     trees = {name: blob for name, blob in boot.items() if name.startswith("boot/dtb/")}
     return Bootable(kernel, cmdline, ucode, tuple(pieces), memory, trees)
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Iterator
+from html import escape
 from pathlib import Path
 from string import Template
-from xml.sax.saxutils import escape
 
 from thanos_tui import tarball
 from thanos_tui.files import assets_dir
@@ -47,7 +47,7 @@ def description(name: str, size: int, capacity: int, memory_mib: int) -> bytes:
     # What XML cannot hold in any way, and no name should.
     shown = "".join(letter if letter.isprintable() else "_" for letter in name)
     return template.substitute(
-        name=escape(shown, {'"': "&quot;"}),
+        name=escape(shown),
         disk=_DISK,
         bytes=size,
         capacity=capacity,

@@ -135,31 +135,19 @@ def tar_kernel_initrd(job: Job) -> Written:
 
 def raw_bios(job: Job) -> Written:
     """A disk as small as its content allows; a size that was asked for is for other formats, as upstream has it."""
-    (path,) = job.paths
     disk.check(job.system)
-    with replacing_by_name(path) as image:
-        job.write_disk(image, disk.smallest_mib(job.system))
-        return {path: digest(image, job.step)}
+    return _raw(job, disk.smallest_mib(job.system))
 
 
 def vhd_fixed(job: Job) -> Written:
     """A raw disk with a VHD's footer after it."""
-    (path,) = job.paths
     size_mib = job.disk_mib()
-    with replacing_by_name(path) as image:
-        job.write_disk(image, size_mib)
-        with image.open("ab") as stream:
-            stream.write(vhd.footer(size_mib * _MIB, job.system.identity[8:24], MTIME))
-        return {path: digest(image, job.step)}
+    return _raw(job, size_mib, vhd.footer(size_mib * _MIB, job.system.identity[8:24], MTIME))
 
 
 def aws(job: Job) -> Written:
     """A raw disk of the size that was asked for, or the usual one."""
-    (path,) = job.paths
-    size_mib = job.disk_mib()
-    with replacing_by_name(path) as image:
-        job.write_disk(image, size_mib)
-        return {path: digest(image, job.step)}
+    return _raw(job, job.disk_mib())
 
 
 def gcp(job: Job) -> Written:
@@ -303,6 +291,16 @@ ROOTS: Mapping[str, str] = {"kernel+squashfs": "squashfs", "kernel+erofs": "erof
 """The formats that have the root filesystem as an image, and its form (rootimage.FORMS)."""
 
 
+def _raw(job: Job, size_mib: int, footer: bytes = b"") -> Written:
+    """A raw disk, and what comes after it."""
+    (path,) = job.paths
+    with replacing_by_name(path) as image:
+        job.write_disk(image, size_mib)
+        with image.open("ab") as stream:
+            stream.write(footer)
+        return {path: digest(image, job.step)}
+
+
 def _converted(job: Job, size_mib: int, convert: Callable[[Path, Path], None]) -> Written:
     """A raw disk, made beside the output, that ``convert`` makes the (empty) output from."""
     (path,) = job.paths
@@ -338,7 +336,9 @@ def _without_attributes(tree: Iterable[Member], step: Step) -> Iterator[Member]:
         if not told and any(key.startswith("SCHILY.xattr.") for key in member.pax):
             told = True
             step.log(
-                f"{member.name}: extended attributes (file capabilities, say) are left out of the image", "warning"
+                f"{member.name}: extended attributes (file capabilities, say) are left out of the image; `tar` "
+                "keeps them",
+                "warning",
             )
         yield member
 
