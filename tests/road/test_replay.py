@@ -97,6 +97,11 @@ class Someone:
     def out(self) -> Path:
         return self.road.home / "out"
 
+    @property
+    def working(self) -> list[str]:
+        """The command lines of what still works on this user's cache or outputs."""
+        return [line for place in (self.cache.home, self.out) for line in replays.working_on(place)]
+
     def replay(self, *words: str | Path, **more: Any) -> subprocess.CompletedProcess[bytes]:
         return self.road.run("--replay", "small.thanos", "--output", "out", *words, **more)
 
@@ -196,9 +201,9 @@ def test_stopping_leaves_nothing_half_done(built: Built, someone: Callable[..., 
         assert stopped.events[-1]["status"] == 130
         assert files(user.out) == []
         assert user.cache.partial() == []
-        assert replays.working_on(user.cache.home) == []
+        assert user.working == []
     # What the kill left behind is swept up once it is old.
-    while replays.working_on(user.cache.home):
+    while user.working:
         time.sleep(0.1)  # a program that the killed one started ends by itself a moment later
     for path in [*user.out.glob(".*.part"), *user.cache.partial()]:
         os.utime(path, (0, time.time() - 7200))
