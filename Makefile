@@ -37,7 +37,7 @@ test-all: lint ## the long ones too
 	@$(pytest) $(TESTS)
 
 bench: setup-testing ## measure, side by side with upstream linuxkit where it is installed
-	@.venv/bin/python benchmarks/road.py && .venv/bin/python benchmarks/linuxkit.py
+	@.venv/bin/python benchmarks/road.py && .venv/bin/python benchmarks/linuxkit.py && .venv/bin/python benchmarks/disks.py
 
 bench-tui: setup-testing ## measure the app, side by side with two other menuconfigs
 	@.venv/bin/python benchmarks/tui.py
