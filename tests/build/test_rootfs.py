@@ -225,6 +225,7 @@ def test_kernels_are_decompressed(
         (bzimage(gzip.compress(os.urandom(50_000)))[:20_000], "cut off"),
         (gzip.compress(b"x")[:10] + b"\xff" * 30, "damaged"),
     ],
+    ids=["none", "short", "unknown", "random", "damaged"],  # two of them are others each time
 )
 def test_kernels_that_cannot_be_decompressed(
     parts: Parts, add_image: AddImage, a_file: AFile, content: bytes, problem: str

@@ -87,14 +87,24 @@ def test_segments_are_padded_and_unpack_alone(
 
 
 def test_boot_files_are_kept_beside(part: Parts, a_file: File, tmp_path: Path, boot: Callable[[bytes], Any]) -> None:
-    members = [Member("boot", "dir"), a_file("boot/kernel", b"K" * 5000), a_file("boot/cmdline", b""), a_file("lib")]
+    members = [
+        Member("boot", "dir"),
+        a_file("boot/kernel", b"K" * 5000),
+        a_file("boot/cmdline", b"quiet"),
+        a_file("lib"),
+    ]
     system = initrd.join(segments.prepare([part(members)], Reporter(), cache=tmp_path))
     assert system.kernel is not None
     assert system.cmdline is not None
     assert system.kernel.read() == b"K" * 5000
-    assert system.cmdline.read() == b""
+    assert system.cmdline.read() == b"quiet"
     assert system.ucode is None
     assert set(boot(b"".join(system.initrd())).listing()) == {"boot", "lib"}
+
+
+def test_an_empty_command_line_is_none(part: Parts, a_file: File, tmp_path: Path) -> None:
+    members = [Member("boot", "dir"), a_file("boot/kernel", b"K"), a_file("boot/cmdline")]
+    assert initrd.join(segments.prepare([part(members)], Reporter(), cache=tmp_path)).cmdline is None
 
 
 def test_microcode_comes_first_and_as_it_is(part: Parts, a_file: File, tmp_path: Path) -> None:

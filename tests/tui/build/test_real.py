@@ -45,8 +45,6 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cache:
 def app(tmp_path: Path, cache: Cache) -> ThanosApp:
     path = tmp_path / "work" / "minimal.thanos"
     path.write_bytes(PROFILE.read_bytes())
-    lock = PROFILE.with_name(f"{PROFILE.name}.lock")
-    path.with_name(lock.name).write_bytes(lock.read_bytes())
     return ThanosApp(Document.open(path, ["output.compression=1"]), tmp_path / "out")
 
 
