@@ -116,10 +116,11 @@ def test_archives_of_tarfile_are_read(form: int) -> None:
     assert (second[0].kind, second[0].linkname) == ("hardlink", "d" * 9 + "/x")
 
 
-def test_content_that_is_not_asked_for_is_skipped(a_file: Callable[..., Member]) -> None:
+@pytest.mark.parametrize("jump", [False, True])
+def test_content_that_is_not_asked_for_is_skipped(a_file: Callable[..., Member], jump: bool) -> None:
     data = archive([a_file("a", b"x" * 2000), a_file("b", b"y")])
     seen = []
-    for member in tarball.members(io.BytesIO(data), "it"):
+    for member in tarball.members(io.BytesIO(data), "it", jump=jump):
         seen.append(member.name)
         if member.name == "a":
             assert member.open is not None
@@ -154,11 +155,21 @@ def test_a_damaged_header_in_the_middle_is_not_the_end(a_file: Callable[..., Mem
         list(tarball.members(io.BytesIO(bytes(data)), "it"))
 
 
-@pytest.mark.parametrize("length", [100, 600, 1300])
-def test_an_archive_that_is_cut_off_is_refused(a_file: Callable[..., Member], length: int) -> None:
+@pytest.mark.parametrize("jump", [False, True])
+@pytest.mark.parametrize("length", [100, 600, 1300, 2600])
+def test_an_archive_that_is_cut_off_is_refused(a_file: Callable[..., Member], length: int, jump: bool) -> None:
     data = archive([a_file("a", b"x" * 600), a_file("b", b"y" * 600)])[:length]
     with pytest.raises(BuildError, match=r"cut off|not a tar"):
-        list(tarball.members(io.BytesIO(data), "it"))
+        list(tarball.members(io.BytesIO(data), "it", jump=jump))
+
+
+def test_a_size_that_no_file_has_is_not_jumped_over(a_file: Callable[..., Member]) -> None:
+    header = bytearray(archive([a_file("a", b"x")])[:1024])
+    header[124:136] = b"\x80" + (1 << 80).to_bytes(11, "big")
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header[:512])
+    with pytest.raises(BuildError, match="cut off"):
+        list(tarball.members(io.BytesIO(bytes(header)), "it", jump=True))
 
 
 @pytest.mark.parametrize("name", ["../up", "a/../../up", "/etc/passwd", "a/.."])

@@ -38,17 +38,19 @@ _FLAGS: Mapping[Kind, bytes] = {kind: flag for flag, kind in _KINDS.items() if f
 _KNOWN = frozenset({"path", "linkpath", "size", "uid", "gid", "mtime", "uname", "gname", "hdrcharset"})
 
 
-def members(stream: BinaryIO, what: str) -> Iterator[Member]:
+def members(stream: BinaryIO, what: str, *, jump: bool = False) -> Iterator[Member]:
     """The members of an archive, in order; the content of one can be read until the next is asked for.
 
     Names come out clean (``./usr//bin/`` is ``usr/bin``, the root ``.``), those of a hard link's target too. Stops
     after the end mark: what follows in ``stream`` is the caller's.
 
     stream: a buffered one, whose ``read(n)`` gives less than ``n`` bytes only at its end. what: how errors call the
-    archive. Raises BuildError where it is damaged, cut off, holds names that leave its root
+    archive. jump: over content that nobody asks for; the stream is a file, which can be sought in.
+
+    Raises BuildError where it is damaged, cut off, holds names that leave its root
     (``..``, or absolute ones), or something that no file tree can hold.
     """
-    archive = _Archive(stream, what)
+    archive = _Archive(stream, what, jump)
     general: dict[str, str] = {}
     records: dict[str, str] = {}
     first = True
@@ -81,8 +83,12 @@ def members(stream: BinaryIO, what: str) -> Iterator[Member]:
 class _Archive:
     """An archive being read: where it stands, and how much of the current member is left."""
 
-    def __init__(self, stream: BinaryIO, what: str) -> None:
+    def __init__(self, stream: BinaryIO, what: str, jump: bool) -> None:
         self._stream = stream
+        # Where the archive ends; -1 if it is to be read to see that.
+        self._end = stream.seek(0, io.SEEK_END) if jump else -1
+        if jump:
+            stream.seek(0)
         self._what = what
         self._left = 0
         self._padding = 0
@@ -153,6 +159,11 @@ class _Archive:
 
     def skip(self) -> None:
         """Go on behind the current member."""
+        if self._left and self._end >= 0:
+            if self._stream.tell() + self._left > self._end:
+                raise self.error("the archive is cut off")
+            self._stream.seek(self._left, io.SEEK_CUR)
+            self._left = 0
         while self._left:
             self.take(_CHUNK)
         if len(self._stream.read(self._padding)) < self._padding:

@@ -52,6 +52,23 @@ def test_names_are_the_last_files(build: Build, tmp_path: Path, monkeypatch: pyt
     assert (tmp_path / "moby.tar").exists()
 
 
+def test_what_boots_is_compressed_as_hard_as_asked(
+    build: Build, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sizes = []
+    (tmp_path / "text").write_text("".join(f"{number * number} " for number in range(99_999)))
+    with (tmp_path / "two.yml").open("a") as yaml:
+        yaml.write("files: [{path: text, source: text}]\n")
+    for words in ([], ["--compression", "2"], ["--compression=19"]):
+        assert build("two.yml", *words) == 0
+        sizes.append((tmp_path / "two-initrd.img").stat().st_size)
+    assert sizes[0] == sizes[1] > sizes[2]
+    with pytest.raises(SystemExit) as caught:
+        build("two.yml", "--compression", "20")
+    assert caught.value.code == 2
+    assert "--compression" in capsys.readouterr().err
+
+
 def test_a_build_is_remembered(build: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     assert build("two.yml", "-f", "tar,kernel+initrd", "--dir", "out") == 0

@@ -156,6 +156,33 @@ def test_a_damaged_blob_is_told_removed_and_mended(store: Store, add_image: AddI
     assert store.find("tool", "amd64") == image
 
 
+def test_a_blob_is_hashed_once_while_its_file_stays_as_it_is(
+    store: Store, add_image: AddImage, a_file: AFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digest = add_image("tool", [a_file("a", b"good")]).layers[0].digest
+    path = blob(store, digest)
+    whole = path.read_bytes()
+
+    def hashed() -> bool:
+        with store.open_blob(digest) as stream:
+            assert stream.read() == whole
+            return not stream.seekable()
+
+    # One that has just been written could be written to again before the clock ticks.
+    monkeypatch.setattr("thanos_tui.images.store._CLOCK_NS", 1 << 62)
+    assert [hashed(), hashed()] == [True, True]
+    monkeypatch.setattr("thanos_tui.images.store._CLOCK_NS", 0)
+    assert [hashed(), hashed()] == [True, False]
+    with store.open_blob(digest) as stream:
+        stream.read(1)
+    path.unlink()
+    path.write_bytes(whole)
+    assert [hashed(), hashed()] == [True, False]
+    path.write_bytes(whole.replace(b"good", b"evil"))
+    with pytest.raises(IntegrityError), store.open_blob(digest) as stream:
+        stream.read()
+
+
 def test_putting_a_blob_again_mends_it(store: Store) -> None:
     made = store.put_blob([b"con", b"tent"], LAYER)
     blob(store, made.digest).write_bytes(b"CONTENT")

@@ -31,14 +31,18 @@ if TYPE_CHECKING:
     from thanos_tui.build.rootfs import Part
 
 # Raise it when the bytes of a segment change for the same part: segments made before then no longer count.
-_LAYOUT = 2
+_LAYOUT = 3
 LEVEL = 12
 """How hard to compress, as zstd counts. Measured in docs/formats.md: 19 takes nine times as long for a ninth less."""
+FAST = 2
+"""For who waits: a seventh of the time of LEVEL, for a fifth more."""
 LEVELS = range(1, 20)
+# Who asks for less wants it fast; looking for what is far back takes longer than all else does there.
+_FIRST_LONG = 6
 # The window is how far back a match may be. 64 MiB finds what Go programs of one component have in common (a quarter of
 # containerd, ctr and shim); the kernel takes up to 128 MiB, and needs as much memory as the window while unpacking.
 _WINDOW = 26
-# One compressor for a large part takes about 85 MiB, two would not stay within the 200 MiB that a build may use.
+# One compressor with a long window takes about 85 MiB, two would not stay within the 200 MiB that a build may use.
 _LARGE = 16 << 20
 # Programs and libraries do not compress better than to a sixth: where there is less space than that, it cannot do.
 _BEST_RATIO = 6
@@ -111,6 +115,10 @@ class _Room:
         self.directory = directory
         self._level = level
         self._settings = settings(level)
+
+    def takes_memory(self, part: Part) -> bool:
+        """Whether no two parts like this can be made at a time."""
+        return self._level >= _FIRST_LONG and part.size > _LARGE
 
     def find(self, part: Part) -> Segment | None:
         """The segment of a part, if all of it is there."""
@@ -208,7 +216,7 @@ class _Room:
 
 
 def _make_all(room: _Room, parts: Iterable[Part], step: Step) -> dict[str, Segment]:
-    """Make the segments of parts by two threads, of which only one takes large parts; largest first."""
+    """Make the segments of parts by two threads, largest first; only one of them takes what takes much memory."""
     queue = sorted(parts, key=lambda part: -part.size)
     guard = threading.Lock()
     stop = threading.Event()
@@ -223,7 +231,7 @@ def _make_all(room: _Room, parts: Iterable[Part], step: Step) -> dict[str, Segme
         try:
             while True:
                 with guard:
-                    part = next((part for part in queue if large or part.size <= _LARGE), None)
+                    part = next((part for part in queue if large or not room.takes_memory(part)), None)
                     if part is None:
                         return
                     queue.remove(part)
@@ -254,7 +262,7 @@ def _checked(members: Iterable[Member], check: Callable[[], None]) -> Iterator[M
 def _parameters(level: int, size: int) -> zstandard.ZstdCompressionParameters:
     import zstandard
 
-    if size <= 256 << 10:
+    if level < _FIRST_LONG or size <= 256 << 10:
         return zstandard.ZstdCompressionParameters.from_level(level, source_size=size, write_checksum=True)
     # Tables smaller than zstd's own choice, for memory's sake: that costs one per cent at most (docs/formats.md).
     chain, table = (22, 20) if level >= 16 else (22, 22)

@@ -47,6 +47,13 @@ def add(commands: Any) -> None:
     )
     made.add_argument("--arch", choices=("amd64", "arm64"), help="the processor to build for (default: this machine's)")
     _switch(made, "decompress-kernel", "store the kernel uncompressed")
+    made.add_argument(
+        "--compression",
+        type=int,
+        choices=range(1, 20),
+        metavar="LEVEL",
+        help="how hard to compress what boots, as zstd counts: 1 to 19 (default: 2, which is fast; profiles have 12)",
+    )
     add_engine(made)
     _switch(made, "dry-run", "build nothing: print the YAML that all files together stand for")
     made.add_argument(
@@ -143,7 +150,7 @@ def _note_inputs(watch: again.Watch, read: Config, settings: BuildSettings, argu
 
 def _settings(arguments: argparse.Namespace) -> BuildSettings:
     from thanos_tui.build import formats
-    from thanos_tui.build.segments import LEVEL
+    from thanos_tui.build.segments import FAST
     from thanos_tui.settings import BuildSettings, machine_architecture
 
     if arguments.input_tar and arguments.pull:
@@ -160,7 +167,7 @@ def _settings(arguments: argparse.Namespace) -> BuildSettings:
         formats=tuple(names),
         name=arguments.name or _name_of(arguments.files[-1]),
         size_mib=_mebibytes(arguments.size),
-        compression=LEVEL,
+        compression=arguments.compression or FAST,
         architecture=arguments.arch or machine_architecture(),
         mirrors=(),
         suite="",

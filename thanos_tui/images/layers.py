@@ -25,7 +25,7 @@ from typing import BinaryIO
 from thanos_tui import tarball
 from thanos_tui.errors import BuildError
 from thanos_tui.files import replacing
-from thanos_tui.images.store import Descriptor, Image, Store
+from thanos_tui.images.store import Image, Store
 from thanos_tui.linuxkit.model import Compat
 from thanos_tui.tree import MTIME, Kind, Member
 
@@ -144,16 +144,6 @@ def content_key(image: Image) -> str:
 
 
 @contextmanager
-def unpacked(store: Store, layer: Descriptor, what: str) -> Iterator[BinaryIO]:
-    """The layer's archive without its compression, as :func:`decompressed` gives it; ``what`` is how errors call it.
-
-    Reading to the end of the blob checks its hash.
-    """
-    with store.open_blob(layer.digest) as blob, decompressed(blob, what) as stream:
-        yield stream
-
-
-@contextmanager
 def decompressed(packed: io.BufferedReader, what: str) -> Iterator[BinaryIO]:
     """A stream without its compression: gzip (any number of members), zstd or none, as its first bytes say.
 
@@ -207,8 +197,9 @@ class _Tree:
 
     def _layer(self, number: int) -> Iterator[Member]:
         layer, what = self._image.layers[number], self._what(number)
-        with unpacked(self._store, layer, what) as stream:
-            for position, member in enumerate(tarball.members(stream, what)):
+        with self._store.open_blob(layer.digest) as blob, decompressed(blob, what) as stream:
+            hashed = stream is blob and blob.seekable()
+            for position, member in enumerate(tarball.members(stream, what, jump=hashed)):
                 # Counted by headers, not by names: there are bombs that say the same over and over, or only remove.
                 if position == self._limits.members:
                     raise self._too_many()

@@ -215,14 +215,17 @@ class Store:
         return value
 
     def open_blob(self, digest: str) -> io.BufferedReader:
-        """The content of a blob, hashed while it is read.
+        """The content of a blob, hashed while it is read; once for all readings while its file stays as it is.
 
-        Reading to the end raises IntegrityError where the content does not match; the damaged copy is then removed, so
-        that the image counts as missing. Raises BuildError where the blob is not there.
+        One that needs no hashing any more can be sought in. Reading to the end raises IntegrityError where the content
+        does not match; the damaged copy is then removed, so that the image counts as missing. Raises BuildError where
+        the blob is not there.
         """
         path = self._blob(digest)
         try:
-            return io.BufferedReader(_Verified(path, digest, self._own), _CHUNK)
+            file = path.open("rb", buffering=0)
+            raw = file if _stamp(file) == _hashed.get(path) else _Verified(file, path, digest, self._own)
+            return io.BufferedReader(raw, _CHUNK)
         except FileNotFoundError:
             raise BuildError(
                 f"the blob {digest} is missing from the image store {self.path}", hint="bring the image there again"
@@ -490,12 +493,26 @@ class Store:
                 needed.add(str(part.get("digest")))
 
 
+# File systems take times from a clock that ticks a hundred times a second, or more often.
+_CLOCK_NS = 100_000_000
+# The files that this process has found to have the right content, as they were then.
+_hashed: dict[Path, tuple[int, ...]] = {}
+
+
+def _stamp(file: io.FileIO) -> tuple[int, ...]:
+    """What differs when a file is another one, or has been written to."""
+    status = os.fstat(file.fileno())
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+
 class _Verified(io.RawIOBase):
     """A blob's file, whose end is only reached if the content has the right hash."""
 
-    def __init__(self, path: Path, digest: str, own: bool) -> None:
+    def __init__(self, file: io.FileIO, path: Path, digest: str, own: bool) -> None:
         self._own = own
-        self._file = path.open("rb", buffering=0)
+        self._file = file
+        self._stamp = _stamp(file)
+        self._opened = time.time_ns()
         self._path = path
         self._digest = digest
         self._hash = hashlib.sha256()
@@ -507,7 +524,11 @@ class _Verified(io.RawIOBase):
         count = self._file.readinto(buffer)
         if count:
             self._hash.update(memoryview(buffer)[:count])
-        elif len(buffer) and f"sha256:{self._hash.hexdigest()}" != self._digest:
+        elif len(buffer) and f"sha256:{self._hash.hexdigest()}" == self._digest:
+            # One that was changed just before it was opened could be changed again, and have the same times.
+            if self._opened - self._stamp[-1] > _CLOCK_NS:
+                _hashed[self._path] = self._stamp
+        elif len(buffer):
             message = f"the blob {self._path} is damaged: its content does not have the hash in its name"
             if not self._own:
                 raise IntegrityError(message, hint="get it again from where it came from")
