@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 from road import THANOS, Road
+from terminals import Terminal
 from waiting import LIMIT, eventually
 
 from thanos_tui import vm
@@ -154,29 +155,6 @@ def test_ctrl_c_ends_an_attached_machine(road: Road, image: Path) -> None:
     assert _ended(pid)
 
 
-class _Terminal:
-    """Somebody at a machine's serial port."""
-
-    def __init__(self, name: str) -> None:
-        self._socket = vm.open_serial(vm.find(name))
-        self._said = b""
-
-    def expect(self, pattern: bytes, seconds: float = 300, knock: bytes = b"") -> None:
-        """Wait for what it says next; ``knock`` is typed now and then until it answers."""
-        self._socket.settimeout(3)
-        deadline = time.monotonic() + seconds
-        while not (found := re.search(pattern, self._said)):
-            assert time.monotonic() < deadline, self._said.decode(errors="replace")
-            try:
-                self._said += self._socket.recv(4096)
-            except TimeoutError:
-                self.type(knock)
-        self._said = self._said[found.end() :]
-
-    def type(self, text: bytes) -> None:
-        self._socket.sendall(text)
-
-
 def test_the_smallest_profile_with_a_stated_address(road: Road, image: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(road.home / "state"))
     with _running(road, "run", image, "--machine", "minimal") as parent:
@@ -190,7 +168,7 @@ def test_the_smallest_profile_with_a_stated_address(road: Road, image: Path, mon
         tasks = road.guest("minimal", "ctr", "-n", "services.linuxkit", "task", "ls").splitlines()[1:]
         assert {line.split()[0]: line.split()[2] for line in tasks} == {"getty": "RUNNING", "sshd": "RUNNING"}
         # By the serial port: the password is asked for, a wrong one refused, and the shell is the machine's own.
-        terminal = _Terminal("minimal")
+        terminal = Terminal(vm.open_serial(vm.find("minimal")))
         terminal.expect(rb"login: ", knock=b"\r")
         for password, answer in (("wrong", rb"incorrect[\s\S]*login: "), (PASSWORD, rb"# ")):
             terminal.type(b"root\r")

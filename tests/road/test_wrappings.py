@@ -19,7 +19,10 @@ from thanos_tui import programs
 pytestmark = [pytest.mark.boot, pytest.mark.network, pytest.mark.long]
 
 ROOTS = {"kernel+squashfs": "squashfs", "kernel+erofs": "erofs", "kernel+iso": "iso9660"}
-FORMATS = ("aws", "gcp", "dynamic-vhd", "vmdk", "vdi", "ova", "iso-bios", "vhd", "docker", *ROOTS)
+# What is booted from inside of an archive.
+INSIDE = {"gcp": "disk.raw", "ova": "machine-disk1.vmdk", "tar-kernel-initrd": "kernel"}
+BOOTS = ("tar-kernel-initrd", "aws", "gcp", "dynamic-vhd", "vmdk", "vdi", "ova", "iso-bios", *ROOTS)
+FORMATS = ("vhd", "docker", *BOOTS)
 
 
 @pytest.fixture(scope="session")
@@ -37,20 +40,24 @@ def wrapped(road: Road, profile: Path) -> dict[str, Path]:
 
 
 def unpacked(path: Path, place: Path, name: str) -> Path:
-    """A raw disk from inside an archive."""
+    """What boots, from inside an archive: a kernel with what goes with it, or a raw disk."""
     with tarfile.open(path) as archive:
-        archive.extract(name, place, filter="data")
+        archive.extractall(place, filter="data")
+    if name == "kernel":
+        for each in (name, "initrd.img", "cmdline"):
+            (place / each).rename(place / f"x-{each}")
+        return place / "x-kernel"
     raw = place / f"{name}.raw"
     form = "vmdk" if name.endswith(".vmdk") else "raw"
     programs.run(["qemu-img", "convert", "-f", form, "-O", "raw", place / name, raw])
     return raw
 
 
-@pytest.mark.parametrize("form", [name for name in FORMATS if name not in ("docker", "vhd")])
+@pytest.mark.parametrize("form", BOOTS)
 def test_it_boots(road: Road, wrapped: dict[str, Path], tmp_path: Path, form: str) -> None:
     image = wrapped[form]
-    if form in ("gcp", "ova"):
-        image = unpacked(image, tmp_path, {"gcp": "disk.raw", "ova": "machine-disk1.vmdk"}[form])
+    if form in INSIDE:
+        image = unpacked(image, tmp_path, INSIDE[form])
     name = form.replace("+", "-")
     road.run("run", image, "--detach", "--machine", name)
     try:
