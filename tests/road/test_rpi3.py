@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from road import Road
-from terminals import Terminal
+from serialports import SerialPort
 from waiting import eventually
 
 from thanos_tui import programs
@@ -52,7 +52,7 @@ def unpacked_onto_a_card(archive: Path, place: Path) -> Path:
 
 
 @pytest.fixture
-def pins(road: Road, tmp_path: Path) -> Iterator[Terminal]:
+def pins(road: Road, tmp_path: Path) -> Iterator[SerialPort]:
     """The serial port on the pins of a board that has just been switched on."""
     tools.ensure(["qemu-system-aarch64", "mformat", "mcopy"], Reporter())
     profile = road.home / "pi.thanos"
@@ -69,12 +69,12 @@ def pins(road: Road, tmp_path: Path) -> Iterator[Terminal]:
             eventually((tmp_path / "pins").is_socket)
             with socket.socket(socket.AF_UNIX) as port:
                 port.connect(str(tmp_path / "pins"))
-                yield Terminal(port)
+                yield SerialPort(port)
         finally:
             process.terminate()
 
 
-def test_u_boot_boots_to_a_login(pins: Terminal) -> None:
+def test_u_boot_boots_to_a_login(pins: SerialPort) -> None:
     pins.expect(rb"U-Boot \d{4}")
     pins.expect(rb"## Executing script")
     pins.expect(rb"root@box:~# ", 500, knock=b"\r")

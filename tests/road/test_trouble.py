@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from road import THANOS, Road
-from terminals import Terminal
+from serialports import SerialPort
 from waiting import LIMIT, eventually
 
 from thanos_tui import vm
@@ -168,7 +168,7 @@ def test_the_smallest_profile_with_a_stated_address(road: Road, image: Path, mon
         tasks = road.guest("minimal", "ctr", "-n", "services.linuxkit", "task", "ls").splitlines()[1:]
         assert {line.split()[0]: line.split()[2] for line in tasks} == {"getty": "RUNNING", "sshd": "RUNNING"}
         # By the serial port: the password is asked for, a wrong one refused, and the shell is the machine's own.
-        terminal = Terminal(vm.open_serial(vm.find("minimal")))
+        terminal = SerialPort(vm.open_serial(vm.find("minimal")))
         terminal.expect(rb"login: ", knock=b"\r")
         for password, answer in (("wrong", rb"incorrect[\s\S]*login: "), (PASSWORD, rb"# ")):
             terminal.type(b"root\r")
