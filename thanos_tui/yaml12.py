@@ -188,6 +188,9 @@ def _syntax_error(error: yaml.MarkedYAMLError, text: str, file: str, unfinished:
         bracket = "[" if unfinished[-1].kind == "sequence" else "{"
         at = Where(file, unfinished[-1].line, unfinished[-1].column)
         return InputError(f"not YAML: this `{bracket}` is never closed", where=at)
+    if "nesting depth" in problem:
+        # libyaml's own limit, which comes first where it reads ahead: to see whether a bracket begins a key.
+        return InputError(f"nested more than {DEEPEST} levels deep", where=at)
     hint = None
     if rest.startswith(("@", "`")):
         hint = f"put a text that starts with {rest[0]} in quotes"
