@@ -57,7 +57,7 @@ async def opened(pilot: Pilot[Any]) -> BuildPane:
     app = pilot.app
     assert isinstance(app, App)
     pane: BuildPane = await app.show("build")
-    await pilot.pause()
+    await until(pilot, lambda: head(pane) != "")  # which is drawn once it is known what was built before
     return pane
 
 
