@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from buildsettings import TAR
 from records import RECORD
 
 from thanos_tui import cache, cli
@@ -25,7 +26,6 @@ from thanos_tui.images.package import Package, cached
 from thanos_tui.images.store import Image, Store
 from thanos_tui.linuxkit import config
 from thanos_tui.make import make
-from thanos_tui.settings import BuildSettings
 from thanos_tui.tree import Member
 from thanos_tui.vm import registry
 
@@ -33,19 +33,6 @@ AddImage = Callable[..., Image]
 AFile = Callable[..., Member]
 
 MADE = config.read(b"onboot: [{name: x, image: 'x:1', command: [/bin/x]}]", "box.yml")
-SETTINGS = BuildSettings(
-    formats=("tar",),
-    name="box",
-    size_mib=0,
-    compression=1,
-    architecture="amd64",
-    mirrors=(),
-    suite="",
-    keyring=None,
-    memory_mib=512,
-    cpus=1,
-    ssh_port=None,
-)
 
 
 @pytest.fixture(autouse=True)
@@ -187,7 +174,7 @@ def test_a_build_and_a_cleaning_keep_out_of_each_others_way(home: Path, add_imag
             cache.prune(0)
         refused.append(caught.value.message)
 
-    make(MADE, SETTINGS, home / "out", Reporter(listen), lock=None)
+    make(MADE, TAR, home / "out", Reporter(listen), lock=None)
     assert refused
     assert set(refused) == {"a build is using the cache"}
     cache.prune(0)
@@ -218,7 +205,7 @@ def test_a_build_notes_the_packages_that_its_lock_names(home: Path, add_image: A
         ("y:1", "amd64"): LockedImage("sha256:" + "0" * 64, "1" * 64, "debian", ("x",), (package,)),
     }
     (home / "box.lock").write_bytes(locks.dump(Lock(named)).encode())
-    make(MADE, SETTINGS, home / "out", Reporter(), lock=home / "box.lock")
+    make(MADE, TAR, home / "out", Reporter(), lock=home / "box.lock")
     cache.prune(30)
     assert path.exists()
     assert not other.exists()

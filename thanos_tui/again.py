@@ -17,7 +17,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from thanos_tui.errors import HostError
-from thanos_tui.files import assets_dir, cache_dir, replacing, stark_dir
+from thanos_tui.files import assets_dir, cache_dir, replacing, stamp, stark_dir
 
 Stamp = list[int] | None
 """Size, modification and change time (ns), inode number and mode of a file; None where there is none."""
@@ -92,7 +92,7 @@ def _holds(said: Mapping[str, object]) -> bool:
     until, files = said["until"], said["files"]
     if not isinstance(files, dict) or not isinstance(until, (int, float)) or time.time() >= until:
         return False
-    return said["program"] == _program() and all(_stamp(Path(path)) == stamp for path, stamp in files.items())
+    return said["program"] == _program() and all(_stamp(Path(path)) == was for path, was in files.items())
 
 
 def _record_path(words: Sequence[str]) -> Path:
@@ -124,4 +124,4 @@ def _stamp(path: Path) -> Stamp:
         status = path.stat()
     except (OSError, ValueError):
         return None
-    return [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_mode]
+    return [*stamp(status), status.st_mode]

@@ -15,6 +15,7 @@ from thanos_tui.hardware import Peripherals
 
 if TYPE_CHECKING:
     from thanos_tui.linuxkit.config import Config
+    from thanos_tui.settings import BuildSettings
     from thanos_tui.vm import Settings
 
 KEPT = 100  # builds remembered; a record is a few kilobytes
@@ -62,7 +63,37 @@ class Build:
     peripherals: Peripherals = field(default_factory=Peripherals)
 
 
-def starting(artefacts: Iterable[Artefact]) -> tuple[str, ...]:
+def finished(
+    settings: BuildSettings,
+    artefacts: Iterable[Artefact],
+    parts: tuple[PartSize, ...],
+    steps: Iterable[Took],
+    *,
+    profile: str = "",
+    identity: str | None = None,
+) -> Build:
+    """The build that ``settings`` asked for and that made these files; the rest as :class:`Build` has it."""
+    return Build(
+        name=settings.name,
+        profile=profile,
+        outputs=_starting(artefacts),
+        memory_mib=settings.memory_mib,
+        cpus=settings.cpus,
+        architecture=settings.architecture,
+        ssh_port=settings.ssh_port,
+        identity=identity,
+        parts=parts,
+        steps=tuple(steps),
+        peripherals=Peripherals(
+            resolution=None if settings.resolution in (None, "auto") else settings.resolution,
+            outputs=settings.outputs or 1,
+            sound=None if settings.sound in (None, "none") else settings.sound,
+            disk_mib=settings.disk_mib,
+        ),
+    )
+
+
+def _starting(artefacts: Iterable[Artefact]) -> tuple[str, ...]:
     """The files a machine can start from, one for each format, in the order they were built."""
     from thanos_tui.build import formats
 

@@ -62,6 +62,11 @@ def profiles_dir() -> Path:
     return assets_dir().parent / "profiles"
 
 
+def stamp(status: os.stat_result) -> tuple[int, int, int, int]:
+    """What differs when a file is another one, or has been written to: size, times (ns) and inode number."""
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
+
+
 @contextmanager
 def replacing(path: Path, mode: int = 0o644) -> Iterator[BinaryIO]:
     """Write a whole file or nothing: the body writes to a temporary neighbour, which is renamed over ``path``.

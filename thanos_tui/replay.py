@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from thanos_tui import options, profile
-from thanos_tui.builds import Build, remember, starting
+from thanos_tui.builds import Build, finished, remember
 from thanos_tui.events import Artefact, Reporter
-from thanos_tui.hardware import Peripherals
 from thanos_tui.linuxkit.config import Config
 from thanos_tui.make import make
 from thanos_tui.options import Resolved
@@ -100,22 +99,12 @@ def build(
         update=update,
     )
     key = options.profile_key(given.name)
-    build = Build(
-        name=settings.name,
+    build = finished(
+        settings,
+        made.artefacts,
+        made.parts,
+        reporter.took,
         profile=str(given.path.absolute()) if given.path else "",
-        outputs=starting(made.artefacts),
-        memory_mib=settings.memory_mib,
-        cpus=settings.cpus,
-        architecture=settings.architecture,
-        ssh_port=settings.ssh_port,
         identity=str(key) if key.exists() else None,
-        parts=made.parts,
-        steps=tuple(reporter.took),
-        peripherals=Peripherals(
-            resolution=None if settings.resolution in (None, "auto") else settings.resolution,
-            outputs=settings.outputs or 1,
-            sound=None if settings.sound in (None, "none") else settings.sound,
-            disk_mib=settings.disk_mib,
-        ),
     )
     return Replayed(made.artefacts, config, settings, made.changes, remember(build, config))

@@ -11,13 +11,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from buildsettings import TAR
 
 from thanos_tui import cli
 from thanos_tui.build import compare, upstream
 from thanos_tui.errors import HostError, InputError, Interrupted, ThanosError
 from thanos_tui.events import Event, Reporter, StepFinished, StepStarted
 from thanos_tui.linuxkit import config as language
-from thanos_tui.settings import BuildSettings
 
 YAML = """\
 kernel: {image: "conformance/kernel:1", cmdline: console=ttyS0}
@@ -28,19 +28,7 @@ services:
 files: [{path: etc/motd, contents: hello}]
 """
 
-SETTINGS = BuildSettings(
-    formats=("tar",),
-    name="app",
-    size_mib=0,
-    compression=1,
-    architecture="amd64",
-    mirrors=(),
-    suite="",
-    keyring=None,
-    memory_mib=1024,
-    cpus=1,
-    ssh_port=None,
-)
+SETTINGS = replace(TAR, name="app")
 
 needs_upstream = pytest.mark.skipif(
     shutil.which("linuxkit") is None, reason="upstream's program linuxkit is not on PATH"

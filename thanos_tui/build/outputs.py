@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +19,7 @@ from thanos_tui.build import formats as declared
 from thanos_tui.build import segments, tar
 from thanos_tui.build.formats import Format
 from thanos_tui.events import Artefact, Reporter, Step, StepPlanned
-from thanos_tui.files import cache_dir, replacing
+from thanos_tui.files import cache_dir, replacing, stamp
 from thanos_tui.images import data
 
 if TYPE_CHECKING:
@@ -133,7 +132,7 @@ class _Record:
         except FileNotFoundError:
             return str(path) not in self.files
         known = self.files.get(str(path))
-        return known is not None and tuple(known[:4]) == _stamp(status)
+        return known is not None and tuple(known[:4]) == stamp(status)
 
     def artefacts(self, format_: Format) -> list[Artefact]:
         return [Artefact(path, format_.name, facts[0], facts[4]) for path, facts in self.files.items()]
@@ -204,7 +203,7 @@ class _Work:
                 job = writers.Job(system, paths, self.size_mib, format_.size_mib or 0, at_work)
                 written = writers.BOOTABLE[format_.name](job)
             ram = preflight.ram_needed_mib(system)
-        files = {str(path): (*_stamp(path.stat()), digest) for path, digest in written.items()}
+        files = {str(path): (*stamp(path.stat()), digest) for path, digest in written.items()}
         with replacing(self._record_path(format_)) as stream:
             stream.write(json.dumps({"identity": identity, "files": files, "ram_mib": ram}).encode())
         return _Record(identity, files, ram)
@@ -228,13 +227,9 @@ class _Work:
             facts.append(self.size_mib)
         used = [programs.find(program) for program in format_.needs]
         used += [data.find(wanted, arch) for wanted in format_.data for arch in data.SOURCES[wanted]]
-        facts += [_stamp(path.stat())[:2] if path else None for path in used]
+        facts += [stamp(path.stat())[:2] if path else None for path in used]
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
     def _record_path(self, format_: Format) -> Path:
         place = json.dumps([str(self.directory), self.name, format_.name])
         return self.cache / "outputs" / f"{hashlib.sha256(place.encode()).hexdigest()}.json"
-
-
-def _stamp(status: os.stat_result) -> tuple[int, int, int, int]:
-    return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino

@@ -282,18 +282,7 @@ def _keep(watch: again.Watch, artefacts: Sequence[Artefact], arguments: argparse
 
 def _remember(made: Made, read: Config, settings: BuildSettings, reporter: Reporter) -> None:
     """Let ``run`` and ``why`` know of a build; without it they have to be told what they are to look at."""
-    build = builds.Build(
-        name=settings.name,
-        profile="",
-        outputs=builds.starting(made.artefacts),
-        memory_mib=settings.memory_mib,
-        cpus=settings.cpus,
-        architecture=settings.architecture,
-        ssh_port=settings.ssh_port,
-        identity=None,
-        parts=made.parts,
-        steps=tuple(reporter.took),
-    )
+    build = builds.finished(settings, made.artefacts, made.parts, reporter.took)
     try:
         builds.remember(build, read)
     except HostError as error:

@@ -38,6 +38,7 @@ from thanos_tui.images.package import Origin, Package
 FRESH_SECONDS = 24 * 3600
 # What says on this machine which sources there are, and of which distribution it is.
 _MACHINE = (Path("/etc/apt"), Path("/etc/os-release"))
+_STATE = "state.json"  # in the directory of each set of sources: when its indices came, and what was left out
 # What is installed on this machine, as dpkg records it.
 STATUS = Path("/var/lib/dpkg/status")
 # How often apt tries again when a connection fails, waiting longer each time.
@@ -346,13 +347,10 @@ class Apt:
         return [source for source in self._sources if [source.uri, source.suite] not in left_out]
 
     def _state(self) -> dict[str, Any]:
-        try:
-            return dict(json.loads((self.directory / "state.json").read_bytes()))
-        except (OSError, ValueError):
-            return {}
+        return _read_state(self.directory / _STATE)
 
     def _save_state(self, state: Mapping[str, Any]) -> None:
-        write_if_changed(self.directory / "state.json", json.dumps(state).encode())
+        write_if_changed(self.directory / _STATE, json.dumps(state).encode())
 
     @contextmanager
     def _locked(self, how: int, check: Callable[[], None]) -> Iterator[None]:
@@ -393,19 +391,31 @@ def _host_settings() -> _Host:
     return _Host(tuple(line for line in dump.splitlines() if kept.match(line)), places)
 
 
+def _read_state(path: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads(path.read_bytes()))
+    except (OSError, ValueError):
+        return {}
+
+
+def _states() -> list[Path]:
+    """What is kept of every set of sources."""
+    return list((cache_dir() / "apt").glob(f"*/{_STATE}"))
+
+
 def decided_by() -> list[Path]:
     """The files here that decide which packages are found: while they stay as they are, so does the answer."""
     places = (path for top in _MACHINE for path in (top, *top.rglob("*")))
-    return [*places, *(cache_dir() / "apt").glob("*/state.json")]
+    return [*places, *_states()]
 
 
 def fresh_until() -> float:
     """When the next of the indices here gets too old to be used unasked, in seconds since the epoch."""
     ends = []
-    for path in (cache_dir() / "apt").glob("*/state.json"):
+    for path in _states():
         try:
-            ends.append(float(json.loads(path.read_bytes()).get("updated", 0)) + FRESH_SECONDS)
-        except (OSError, ValueError, TypeError, AttributeError):
+            ends.append(float(_read_state(path).get("updated", 0)) + FRESH_SECONDS)
+        except (ValueError, TypeError):
             continue  # it will be fetched anew before it is used
     return min((end for end in ends if end > time.time()), default=math.inf)
 

@@ -45,7 +45,7 @@ def from_file(
     Raises InputError or IntegrityError where the file is not what it should be, BuildError where it holds none of them.
     """
     if not path.is_dir():
-        return from_archive(path, wanted, arch, store, reporter, whole)
+        return _from_archive(path, wanted, arch, store, reporter, whole)
     layout = Store(path, own=False)
     names = {normal(name): name for name in layout.references()}
     fitting = {reference: names[normal(reference)] for reference in wanted if normal(reference) in names}
@@ -60,15 +60,15 @@ def from_file(
         }
 
 
-def from_archive(
+def _from_archive(
     path: Path,
     wanted: Collection[str],
     arch: str,
     store: Store,
     reporter: Reporter,
-    whole: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
+    whole: Mapping[str, tuple[str, ...]],
 ) -> dict[str, Image]:
-    """As :func:`from_file`, for an archive of ``docker save`` or an OCI image layout as an archive."""
+    """An archive of ``docker save``, or an OCI image layout as an archive."""
     source = archives.archive(path)
     title = f"Read {path}"
     with reporter.step(f"images/{path.name}", title, source.size, "bytes") as step:

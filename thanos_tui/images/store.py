@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from thanos_tui.errors import BuildError, HostError, InputError, IntegrityError
-from thanos_tui.files import remove_left_over, replacing, unwritable
+from thanos_tui.files import remove_left_over, replacing, stamp, unwritable
 from thanos_tui.images import reference as references
 
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
@@ -224,7 +224,9 @@ class Store:
         path = self._blob(digest)
         try:
             file = path.open("rb", buffering=0)
-            raw = file if _stamp(file) == _hashed.get(path) else _Verified(file, path, digest, self._own)
+            status = os.fstat(file.fileno())
+            known = _hashed.get(path) == (status.st_dev, *stamp(status))
+            raw = file if known else _Verified(file, status, path, digest, self._own)
             return io.BufferedReader(raw, _CHUNK)
         except FileNotFoundError:
             raise BuildError(
@@ -495,23 +497,18 @@ class Store:
 
 # File systems take times from a clock that ticks a hundred times a second, or more often.
 _CLOCK_NS = 100_000_000
-# The files that this process has found to have the right content, as they were then.
+# The files that this process has found to have the right content, as they were then: device and stamp.
 _hashed: dict[Path, tuple[int, ...]] = {}
-
-
-def _stamp(file: io.FileIO) -> tuple[int, ...]:
-    """What differs when a file is another one, or has been written to."""
-    status = os.fstat(file.fileno())
-    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 class _Verified(io.RawIOBase):
     """A blob's file, whose end is only reached if the content has the right hash."""
 
-    def __init__(self, file: io.FileIO, path: Path, digest: str, own: bool) -> None:
+    def __init__(self, file: io.FileIO, status: os.stat_result, path: Path, digest: str, own: bool) -> None:
         self._own = own
         self._file = file
-        self._stamp = _stamp(file)
+        self._found = (status.st_dev, *stamp(status))
+        self._changed = status.st_ctime_ns
         self._opened = time.time_ns()
         self._path = path
         self._digest = digest
@@ -526,8 +523,8 @@ class _Verified(io.RawIOBase):
             self._hash.update(memoryview(buffer)[:count])
         elif len(buffer) and f"sha256:{self._hash.hexdigest()}" == self._digest:
             # One that was changed just before it was opened could be changed again, and have the same times.
-            if self._opened - self._stamp[-1] > _CLOCK_NS:
-                _hashed[self._path] = self._stamp
+            if self._opened - self._changed > _CLOCK_NS:
+                _hashed[self._path] = self._found
         elif len(buffer):
             message = f"the blob {self._path} is damaged: its content does not have the hash in its name"
             if not self._own:
